@@ -1,0 +1,128 @@
+"""Surrogate gradients: a spike is the Heaviside step of x = u - v_threshold; its derivative is replaced.
+
+Each surrogate is the derivative of a primitive g(x; alpha) that approaches the step as alpha grows. Only the
+derivative is used in training; the primitive documents it and is what the tests differentiate numerically.
+Every derivative has its maximum at x = 0, where the sigmoid's is alpha / 4 and the others' as stated.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+Curve = Callable[[Tensor, float], Tensor]
+
+LEAK = 0.01  # slope of `piecewise_leaky` outside its window, as a share of the slope inside
+SHARPNESS = 10.0  # of the two corners of `quasi_clamp`
+
+
+class Surrogate(NamedTuple):
+    """A primitive and its derivative, both elementwise in x with steepness alpha."""
+
+    primitive: Curve
+    derivative: Curve
+
+
+def sigmoid(x: Tensor, alpha: float) -> Tensor:
+    """alpha sig(alpha x) (1 - sig(alpha x)); the paper's choice, with alpha = 4."""
+    sig = torch.sigmoid(alpha * x)
+    return alpha * sig * (1 - sig)
+
+
+def atan(x: Tensor, alpha: float) -> Tensor:
+    """alpha/2 / (1 + (pi/2 alpha x)^2) (Fang et al., ICCV 2021)."""
+    return 0.5 * alpha / (1 + (0.5 * math.pi * alpha * x) ** 2)
+
+
+def triangle(x: Tensor, alpha: float) -> Tensor:
+    """alpha max(0, 1 - alpha |x|) (Esser et al., PNAS 2016), of unit area."""
+    return alpha * (1 - alpha * x.abs()).clamp_min(0)
+
+
+def rectangle(x: Tensor, alpha: float) -> Tensor:
+    """alpha where |x| < 1/(2 alpha), else 0 (Wu et al., Frontiers 2018, with a = 1/alpha)."""
+    return alpha * (x.abs() < 0.5 / alpha).to(x.dtype)
+
+
+def gaussian(x: Tensor, alpha: float) -> Tensor:
+    """alpha / sqrt(pi) exp(-(alpha x)^2), the derivative of the error function's step."""
+    return alpha / math.sqrt(math.pi) * torch.exp(-((alpha * x) ** 2))
+
+
+def fast_sigmoid(x: Tensor, alpha: float) -> Tensor:
+    """alpha/2 / (1 + alpha |x|)^2 (Zenke and Ganguli, Neural Computation 2018)."""
+    return 0.5 * alpha / (1 + alpha * x.abs()) ** 2
+
+
+def piecewise_leaky(x: Tensor, alpha: float) -> Tensor:
+    """alpha where |x| < 1/(2 alpha), else LEAK alpha: no neuron is ever without gradient."""
+    inside = x.abs() < 0.5 / alpha
+    return alpha * torch.where(inside, x.new_ones(()), x.new_full((), LEAK))
+
+
+def quasi_clamp(x: Tensor, alpha: float) -> Tensor:
+    """alpha (sig(k (alpha x + 1/2)) - sig(k (alpha x - 1/2))), k = SHARPNESS: a rectangle with soft edges."""
+    return alpha * (torch.sigmoid(SHARPNESS * (alpha * x + 0.5)) - torch.sigmoid(SHARPNESS * (alpha * x - 0.5)))
+
+
+def _fast_sigmoid_primitive(x: Tensor, alpha: float) -> Tensor:
+    return 0.5 * (alpha * x / (1 + alpha * x.abs()) + 1)
+
+
+def _triangle_primitive(x: Tensor, alpha: float) -> Tensor:
+    z = (alpha * x).clamp(-1, 1)
+    return 0.5 + z - 0.5 * z * z.abs()
+
+
+def _piecewise_leaky_primitive(x: Tensor, alpha: float) -> Tensor:
+    z = alpha * x
+    return z.clamp(-0.5, 0.5) + 0.5 + LEAK * (z - z.clamp(-0.5, 0.5))
+
+
+def _quasi_clamp_primitive(x: Tensor, alpha: float) -> Tensor:
+    upper, lower = SHARPNESS * (alpha * x + 0.5), SHARPNESS * (alpha * x - 0.5)
+    zero = torch.zeros_like(x)
+    return (torch.logaddexp(upper, zero) - torch.logaddexp(lower, zero)) / SHARPNESS
+
+
+SURROGATES: dict[str, Surrogate] = {
+    "sigmoid": Surrogate(lambda x, alpha: torch.sigmoid(alpha * x), sigmoid),
+    "atan": Surrogate(lambda x, alpha: torch.atan(0.5 * math.pi * alpha * x) / math.pi + 0.5, atan),
+    "triangle": Surrogate(_triangle_primitive, triangle),
+    "rectangle": Surrogate(lambda x, alpha: (alpha * x).clamp(-0.5, 0.5) + 0.5, rectangle),
+    "gaussian": Surrogate(lambda x, alpha: 0.5 * torch.erfc(-alpha * x), gaussian),
+    "fast_sigmoid": Surrogate(_fast_sigmoid_primitive, fast_sigmoid),
+    "piecewise_leaky": Surrogate(_piecewise_leaky_primitive, piecewise_leaky),
+    "quasi_clamp": Surrogate(_quasi_clamp_primitive, quasi_clamp),
+}
+
+
+class _Spike(torch.autograd.Function):
+    """H(x) with H(0) = 1 forward, the surrogate's derivative backward."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, derivative: Curve, alpha: float) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.derivative, ctx.alpha = derivative, alpha
+        return (x >= 0).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (x,) = ctx.saved_tensors
+        return grads[0] * ctx.derivative(x, ctx.alpha), None, None
+
+
+def spike(x: Tensor, *, derivative: Curve = sigmoid, alpha: float = 4.0) -> Tensor:
+    """Spikes of neurons at distance x = u - v_threshold from their threshold.
+
+    Args:
+        x: any shape.
+        derivative: the surrogate's.
+        alpha: its steepness.
+
+    Returns:
+        1 where x >= 0, else 0, in x's shape and type.
+    """
+    return _Spike.apply(x, derivative, alpha)  # type: ignore[no-any-return]

@@ -1,0 +1,201 @@
+"""Normaliser-free spiking ResNets (Brock et al., ICLR 2021): pre-activation blocks on standardised convolutions.
+
+Shapes: B batch, C channels, H W image, K classes.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ottt.config import NeuronConfig
+from ottt.models.base import Network
+from ottt.modules import SPIKE_SCALE, Context, Conv2d, Linear, Neuron, NeuronState, State, states_of
+
+ALPHA = 0.2  # growth of the residual stream per block
+EXPANSION = 4  # output channels of a bottleneck per inner channel
+STAGE_CHANNELS = (64, 128, 256, 512)
+
+
+@dataclass(frozen=True)
+class ResNetDesign:
+    """What distinguishes the residual networks.
+
+    Attributes:
+        blocks: number of blocks in each of the four stages.
+        bottleneck: blocks of 1x1, 3x3, 1x1 convolutions instead of two 3x3.
+        groups: of the 3x3 convolutions in bottlenecks.
+        base_width: inner channels of a bottleneck in the first stage, per group.
+    """
+
+    blocks: tuple[int, int, int, int]
+    bottleneck: bool = False
+    groups: int = 1
+    base_width: int = 64
+
+
+class Block(nn.Module):
+    """out = skip_gain ALPHA f(x / beta) + shortcut; f alternates neurons and convolutions.
+
+    The shortcut is x itself, or where the shape changes a 1x1 convolution of the first neurons' spikes.
+    """
+
+    def __init__(
+        self,
+        channels: list[int],
+        kernels: list[int],
+        *,
+        beta: float,
+        stride: int,
+        groups: int,
+        reshape: bool,
+        neuron: NeuronConfig,
+        drop: float,
+        generator: torch.Generator | None,
+    ) -> None:
+        super().__init__()
+        self.beta, self.drop = beta, drop
+        self.skip_gain = nn.Parameter(torch.zeros(()))
+        self.spike_layers = nn.ModuleList(Neuron(neuron) for _ in kernels)
+        strided = kernels.index(3)
+        self.convs = nn.ModuleList(
+            Conv2d(
+                below,
+                above,
+                size,
+                stride=stride if i == strided else 1,
+                groups=groups if size == 3 else 1,
+                standardized=True,
+                scale=SPIKE_SCALE,
+                generator=generator,
+            )
+            for i, (below, above, size) in enumerate(zip(channels, channels[1:], kernels, strict=False))
+        )
+        self.shortcut = (
+            Conv2d(
+                channels[0],
+                channels[-1],
+                1,
+                stride=stride,
+                standardized=True,
+                scale=SPIKE_SCALE,
+                generator=generator,
+            )
+            if reshape
+            else None
+        )
+
+    def forward(
+        self, x: Tensor, state: Sequence[NeuronState | None], context: Context
+    ) -> tuple[Tensor, list[NeuronState]]:
+        """One time step of the block; `state` holds one entry per layer of neurons."""
+        shortcut, h, after = x, x / self.beta, []
+        for i, (neuron, conv) in enumerate(zip(self.spike_layers, self.convs, strict=True)):
+            spikes, now = neuron(h, state[i], context)
+            after.append(now)
+            if i == 0 and self.shortcut is not None:
+                shortcut = self.shortcut(spikes, context)
+            h = conv(spikes, context)
+        if self.training and self.drop > 0:
+            # One draw per sample and sequence; kept branches are not scaled up.
+            h = h * (context.mask(self, h[:, :1, :1, :1], self.drop) * (1 - self.drop))
+        return self.skip_gain * ALPHA * h + shortcut, after
+
+
+class NFResNet(Network):
+    """7x7/2 convolution, 3x3/2 average pooling, four stages of blocks, global mean, linear.
+
+    The stem and the classifier see real values, not spikes: they have no trace.
+    """
+
+    def __init__(
+        self,
+        design: ResNetDesign,
+        *,
+        channels_in: int,
+        classes: int,
+        neuron: NeuronConfig,
+        width: float = 1.0,
+        stochastic_depth: float = 0.0,
+        dropout: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.design, self.dropout = design, dropout
+        first = _scaled(STAGE_CHANNELS[0], width)
+        self.stem = Conv2d(channels_in, first, 7, stride=2, standardized=True, generator=generator)
+        self.blocks = nn.ModuleList()
+        self.block_names: list[str] = []
+        below, variance, total = first, 1.0, sum(design.blocks)
+        for stage, count in enumerate(design.blocks):
+            for position in range(count):
+                channels, kernels = _branch(design, stage, below, width)
+                stride = 2 if stage > 0 and position == 0 else 1
+                reshape = stride > 1 or channels[0] != channels[-1]
+                self.blocks.append(
+                    Block(
+                        channels,
+                        kernels,
+                        beta=math.sqrt(variance),
+                        stride=stride,
+                        groups=design.groups,
+                        reshape=reshape,
+                        neuron=neuron,
+                        drop=stochastic_depth * len(self.blocks) / total,
+                        generator=generator,
+                    )
+                )
+                self.block_names.append(f"layer{stage + 1}.{position}")
+                below = channels[-1]
+                # The first block of a stage starts the residual stream anew.
+                variance = (1.0 if position == 0 else variance) + ALPHA**2
+        self.classifier = Linear(below, classes, std=0.0)
+
+    def encode(self, frame: Tensor, context: Context) -> Tensor:
+        """The stem's convolution and pooling; see `Network.encode`."""
+        return F.avg_pool2d(self.stem(frame, context), 3, stride=2, padding=1)
+
+    def step(self, current: Tensor, state: State | None, context: Context) -> tuple[Tensor, State]:
+        """See `Network.step`."""
+        x, after = current, []
+        before = states_of(state, len(self.neurons))
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            count = len(block.convs)
+            x, now = block(x, before[:count], context)
+            before = before[count:]
+            after += now
+        features = x.mean((2, 3))
+        if self.training and self.dropout > 0:
+            features = features * context.mask(self, features, self.dropout)
+        return self.classifier(features, context), tuple(after)
+
+    def reference_names(self) -> dict[str, str]:
+        """See `Network.reference_names`."""
+        parts = ("weight", "bias", "gain")
+        names = {f"stem.{part}": f"conv1.{part}" for part in parts}
+        for i, (block, theirs) in enumerate(zip(self.blocks, self.block_names, strict=True)):
+            assert isinstance(block, Block)
+            ours = f"blocks.{i}"
+            names[f"{ours}.skip_gain"] = f"{theirs}.skipinit_gain"
+            for j in range(len(block.convs)):
+                names |= {f"{ours}.convs.{j}.{part}": f"{theirs}.conv{j + 1}.op.{part}" for part in parts}
+            if block.shortcut is not None:
+                names |= {f"{ours}.shortcut.{part}": f"{theirs}.downsample.op.{part}" for part in parts}
+        return names | {f"classifier.{part}": f"fc.{part}" for part in ("weight", "bias")}
+
+
+def _branch(design: ResNetDesign, stage: int, below: int, width: float) -> tuple[list[int], list[int]]:
+    """Channels along a block's branch (input first) and the kernel size of each of its convolutions."""
+    channels = _scaled(STAGE_CHANNELS[stage], width)
+    if not design.bottleneck:
+        return [below, channels, channels], [3, 3]
+    inner = max(1, channels * design.base_width // 64) * design.groups
+    return [below, inner, inner, channels * EXPANSION], [1, 3, 1]
+
+
+def _scaled(channels: int, width: float) -> int:
+    return max(1, round(channels * width))

@@ -1,0 +1,31 @@
+"""Optimizers and learning-rate schedules from their configuration."""
+
+from collections.abc import Iterable
+
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, StepLR
+
+from ottt.config import OptimConfig, TrialConfig
+
+
+def build_optimizer(parameters: Iterable[nn.Parameter], config: OptimConfig) -> Optimizer:
+    """The optimizer of `config` over `parameters`."""
+    match config.name:
+        case "sgd":
+            return SGD(parameters, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+        case "adam":
+            return Adam(parameters, lr=config.lr, weight_decay=config.weight_decay)
+        case "adamw":
+            return AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
+
+
+def build_schedule(optimizer: Optimizer, config: TrialConfig) -> LRScheduler:
+    """The schedule of `config`, to be stepped after every epoch."""
+    match config.schedule.name:
+        case "cosine":
+            return CosineAnnealingLR(optimizer, T_max=config.epochs)
+        case "step":
+            return StepLR(optimizer, config.schedule.step_epochs, config.schedule.gamma)
+        case "constant":
+            return ConstantLR(optimizer, factor=1.0)

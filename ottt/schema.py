@@ -1,0 +1,122 @@
+"""The contract between the writer of results (`experiments`) and their reader (`analysis`).
+
+Names, units and directions of metrics; names of tags; values of a trial's status. Standard library only, so that
+the analysis runs where neither torch nor ray is installed.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+SCHEMA_VERSION = 1
+
+
+class Status(StrEnum):
+    """How a trial ended, or that it has not."""
+
+    RUNNING = "running"
+    FINISHED = "finished"  # trained all its epochs
+    STOPPED_EARLY = "stopped-early"  # a scheduler ended it: never in one mean with finished trials
+    DIVERGED = "diverged"  # loss NaN or infinite: a result
+    OUT_OF_MEMORY = "out-of-memory"
+    FAILED = "failed"  # raised; the reason is in Tag.REASON
+    INTERRUPTED = "interrupted"  # by the user or a crash of the driver: will be run again
+
+
+# A trial in one of these states has its result and is not run again.
+SETTLED = frozenset({Status.FINISHED, Status.STOPPED_EARLY, Status.DIVERGED})
+
+MLFLOW_STATUS: dict[Status, str] = {
+    Status.RUNNING: "RUNNING",
+    Status.FINISHED: "FINISHED",
+    Status.STOPPED_EARLY: "FINISHED",
+    Status.DIVERGED: "FINISHED",
+    Status.OUT_OF_MEMORY: "FAILED",
+    Status.FAILED: "FAILED",
+    Status.INTERRUPTED: "KILLED",
+}
+
+
+class Tag(StrEnum):
+    """Tags of an MLflow run. `KIND` tells a sweep's parent run from a trial's child run."""
+
+    SCHEMA = "ottt.schema"
+    KIND = "ottt.kind"  # "sweep" | "trial"
+    SWEEP = "ottt.sweep"  # the sweep's name
+    TRIAL = "ottt.trial"  # hash of the trial's configuration
+    VARIANT = "ottt.variant"  # the same hash without the seed: trials of one variant share it
+    LABEL = "ottt.label"  # readable variant, e.g. "rule.update=online neuron.tau=2.0"
+    SEED = "ottt.seed"
+    STATUS = "ottt.status"  # a value of Status
+    REASON = "ottt.reason"  # one line: why the trial failed
+    COMMIT = "ottt.git_commit"
+    DIRTY = "ottt.git_dirty"  # "true" when the work tree differed from the commit
+    VERSIONS = "ottt.versions"  # "python 3.11.7, torch 2.15.0, ..."
+    DEVICE = "ottt.device"  # "cpu: 2 x Intel ..." | "cuda: NVIDIA H200"
+    DATA = "ottt.data_digest"  # hash of the data set and its split
+    PARENT = "mlflow.parentRunId"
+
+
+SPEC_ARTIFACT = "spec.yaml"  # of the parent run: the sweep as it was given
+PLAN_ARTIFACT = "plan.json"  # of the parent run: see `experiments.plan`, read by `analysis.load`
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One measured quantity of a trial.
+
+    Attributes:
+        name: as in MLflow.
+        unit: of the value; "1" for fractions.
+        better: which direction is better, or None where neither is.
+    """
+
+    name: str
+    unit: str
+    better: Literal["higher", "lower"] | None = None
+
+    @property
+    def is_test(self) -> bool:
+        """Whether it was measured on test data, and so must not steer any choice."""
+        return self.name.startswith("test/")
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("train/loss", "nat", "lower"),
+        Metric("train/top1", "1", "higher"),
+        Metric("val/loss", "nat", "lower"),
+        Metric("val/top1", "1", "higher"),
+        Metric("val/top5", "1", "higher"),
+        Metric("test/loss", "nat", "lower"),
+        Metric("test/top1", "1", "higher"),
+        Metric("test/top5", "1", "higher"),
+        Metric("rate/total", "spikes per neuron and step", "lower"),
+        Metric("energy/synops", "synaptic operations per sample", "lower"),
+        Metric("energy/nj", "nJ per sample", "lower"),
+        Metric("time/epoch_s", "s", "lower"),
+        Metric("perf/images_per_s", "1/s", "higher"),
+        Metric("mem/peak_mib", "MiB", "lower"),
+        Metric("optim/lr", "1"),
+    )
+}
+
+_RATE_OF_LAYER = re.compile(r"rate/layer_\d\d+")
+
+
+def rate_of_layer(index: int) -> str:
+    """Name of the firing rate of neuron layer `index` (from 0), e.g. `rate/layer_03`."""
+    return f"rate/layer_{index:02d}"
+
+
+def metric(name: str) -> Metric:
+    """The metric called `name`.
+
+    Raises:
+        KeyError: no such metric.
+    """
+    if _RATE_OF_LAYER.fullmatch(name):
+        return Metric(name, "spikes per neuron and step", "lower")
+    return METRICS[name]
