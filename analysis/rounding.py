@@ -1,0 +1,66 @@
+"""Numbers as text, rounded to what is known of them."""
+
+import math
+
+ABSENT = "-"
+_NOISE = 1e-12  # below it lies what subtracting floats leaves of equal numbers
+
+
+def with_spread(mean: float, spread: float) -> str:
+    """`0.9731 ± 0.0042`: two digits of the spread, the mean to the same place; without a spread the mean."""
+    if math.isnan(mean):
+        return ABSENT
+    if math.isnan(spread):
+        return plain(mean)
+    places = _places(mean, spread)
+    return f"{_fixed(mean, places)} ± {_fixed(spread, places)}"
+
+
+def with_interval(value: float, low: float, high: float) -> str:
+    """`+0.012 [-0.003, +0.027]`: two digits of half the width; without an interval the value."""
+    if math.isnan(value):
+        return ABSENT
+    if math.isnan(low) or math.isnan(high):
+        return f"{value:+#.3g}"
+    places = _places(value, (high - low) / 2)
+    return f"{_fixed(value, places, sign='+')} {_bounds(low, high, places, sign='+')}"
+
+
+def interval(low: float, high: float) -> str:
+    """`[0.962, 0.984]`: two digits of half the width."""
+    if math.isnan(low) or math.isnan(high):
+        return ABSENT
+    return _bounds(low, high, _places((low + high) / 2, (high - low) / 2))
+
+
+def plain(value: float, digits: int = 4) -> str:
+    """`value` with so many significant digits."""
+    return ABSENT if math.isnan(value) else f"{value:#.{digits}g}".removesuffix(".")
+
+
+def p_value(p: float) -> str:
+    """`0.031`; `< 0.001` below that."""
+    if math.isnan(p):
+        return ABSENT
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
+
+
+def _bounds(low: float, high: float, places: int, sign: str = "") -> str:
+    return f"[{_fixed(low, places, sign)}, {_fixed(high, places, sign)}]"
+
+
+def _places(value: float, spread: float) -> int:
+    """Decimal places of the second digit of `spread`, or else of the fourth of `value`; below 0 for tens."""
+    if spread > _NOISE:
+        return 1 - _exponent(spread)
+    return 3 - (_exponent(value) if abs(value) > _NOISE else 0)
+
+
+def _exponent(value: float) -> int:
+    """Power of ten of the first digit once rounded to two: 0.0996 -> -1."""
+    return int(f"{abs(value):.1e}".partition("e")[2])
+
+
+def _fixed(value: float, places: int, sign: str = "") -> str:
+    rounded = round(value, places) + 0.0  # + 0.0: no "-0.00"
+    return f"{rounded:{sign}.{max(places, 0)}f}"
