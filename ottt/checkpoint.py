@@ -48,7 +48,9 @@ def read_checkpoint(source: Path) -> dict[str, Any]:
     candidates = [source / NEWEST, source / PREVIOUS] if source.is_dir() else [source]
     present = [path for path in candidates if path.is_file()]
     if not present:
-        raise UserError(f"{source}: must hold {NEWEST}, found none" if source.is_dir() else f"{source}: no such file or folder")
+        raise UserError(
+            f"{source}: must hold {NEWEST}, found none" if source.is_dir() else f"{source}: no such file or folder"
+        )
     problems: list[str] = []
     for path in present:
         try:

@@ -105,14 +105,6 @@ class RuleConfig(Section):
     update: Literal["accumulate", "online"] = "accumulate"  # OTTT_A | OTTT_O
     k: int | None = Field(None, ge=1)  # sltt_k: steps with a backward pass; tbptt: steps between cuts
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.update == "online" and self.name not in ONLINE_RULES:
-            raise ValueError(f"must be accumulate for {self.name}, which has no update per time step, got 'online'")
-        if self.name in RULES_WITH_K and self.k is None:
-            raise ValueError(f"needs a k: {self.name} has no default, got none")
-        return self
-
 
 class LossConfig(Section):
     """Loss per time step: (1 - mse_weight) cross entropy + mse_weight mean squared error."""
@@ -164,8 +156,13 @@ class TrialConfig(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.rule.name in RULES_WITH_K and (self.rule.k or 0) > self.T:
-            raise ValueError(f"rule.k must be <= T = {self.T} for {self.rule.name}, got {self.rule.k}")
+        rule = self.rule
+        if rule.update == "online" and rule.name not in ONLINE_RULES:
+            raise ValueError(f"rule.update must be accumulate for {rule.name}: it has no update per step, got 'online'")
+        if rule.name in RULES_WITH_K and rule.k is None:
+            raise ValueError(f"rule.k is required by {rule.name}")
+        if rule.name in RULES_WITH_K and rule.k is not None and rule.k > self.T:
+            raise ValueError(f"rule.k must be <= T = {self.T} for {rule.name}, got {rule.k}")
         return self
 
     def flat(self) -> dict[str, Any]:
@@ -234,7 +231,7 @@ def load_config(source: Source = None, overrides: Iterable[str] = ()) -> TrialCo
     overridden = {tuple(key.split(".")) for key, _ in overlays}
 
     def place(path: KeyPath) -> str:
-        if any(path[: len(key)] == key for key in overridden):
+        if any(path[: len(key)] == key[: len(path)] for key in overridden):
             return "override"
         return document.place(path)
 

@@ -69,7 +69,7 @@ def record(
 
 
 def draw(recordings: dict[str, Recording], *, sample: int = 0, neurons: int = 40) -> "Figure":
-    """A picture: per layer the spikes of some neurons, and membrane and trace of the busiest of them.
+    """A picture: per layer the spikes of some neurons, and membrane and trace of a lively one.
 
     Args:
         recordings: from `record`.
@@ -84,13 +84,14 @@ def draw(recordings: dict[str, Recording], *, sample: int = 0, neurons: int = 40
         u, s, a = (_flat(values, sample) for values in (recording.u, recording.s, recording.a))
         shown = np.linspace(0, s.shape[1] - 1, min(neurons, s.shape[1])).astype(int)
         steps = np.arange(1, len(s) + 1)
-        raster.eventplot([steps[s[:, index] > 0] for index in shown], colors="black", linelengths=0.8)
+        raster.eventplot([steps[s[:, index] > 0] for index in shown], colors="black", linelengths=0.8, linewidths=2)
         raster.set(title=f"{name}: spikes", ylabel=f"{len(shown)} of {s.shape[1]} neurons", yticks=[])
-        busiest = shown[s[:, shown].sum(0).argmax()]
-        course.plot(steps, u[:, busiest], marker="o", label="membrane u")
-        course.plot(steps, a[:, busiest], marker="s", linestyle="--", label="trace a")
-        course.set(title=f"{name}: neuron {busiest}")
-        course.legend(loc="upper left", fontsize="small")
+        lively = shown[np.abs(s[:, shown].mean(0) - 0.5).argmin()]
+        course.plot(steps, u[:, lively], marker="o", label="membrane u")
+        course.plot(steps, a[:, lively], marker="s", linestyle="--", label="trace a")
+        course.vlines(steps[s[:, lively] > 0], *course.get_ylim(), color="black", alpha=0.3, label="spike")
+        course.set(title=f"{name}: neuron {lively}")
+        course.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
     for axis in axes[-1]:
         axis.set_xlabel("time step")
     return figure

@@ -104,11 +104,17 @@ METRICS: dict[str, Metric] = {
 }
 
 _RATE_OF_LAYER = re.compile(r"rate/layer_\d\d+")
+_TOP1_AT = re.compile(r"test/top1_at_\d\d+")
 
 
 def rate_of_layer(index: int) -> str:
     """Name of the firing rate of neuron layer `index` (from 0), e.g. `rate/layer_03`."""
     return f"rate/layer_{index:02d}"
+
+
+def top1_at(steps: int) -> str:
+    """Name of the test accuracy of a network evaluated with `steps` time steps, e.g. `test/top1_at_06`."""
+    return f"test/top1_at_{steps:02d}"
 
 
 def metric(name: str) -> Metric:
@@ -119,4 +125,6 @@ def metric(name: str) -> Metric:
     """
     if _RATE_OF_LAYER.fullmatch(name):
         return Metric(name, "spikes per neuron and step", "lower")
+    if _TOP1_AT.fullmatch(name):
+        return Metric(name, "1", "higher")
     return METRICS[name]

@@ -218,18 +218,32 @@ def train(
     trainer = Trainer(config)
     if resume is not None:
         trainer.load(resume)
+    return fit(trainer, sink=sink, checkpoints=checkpoints, saved=resume)
+
+
+def fit(
+    trainer: Trainer, *, sink: Sink | None = None, checkpoints: Path | None = None, saved: Path | None = None
+) -> TrainResult:
+    """Train `trainer` to its end, wherever it stands.
+
+    Args:
+        trainer: a trial.
+        sink: where the metrics of each epoch go.
+        checkpoints: folder that gets a checkpoint after every epoch.
+        saved: the checkpoint that it came from, to be named should the first epoch diverge.
+    """
     history: list[dict[str, float]] = []
-    saved = resume
     while not trainer.done:
         try:
             history.append(trainer.train_epoch())
         except Diverged as error:
-            return TrainResult(config, Status.DIVERGED, tuple(history), f"{error}; last good checkpoint: {saved}")
+            reason = f"{error}; last good checkpoint: {saved or 'none'}"
+            return TrainResult(trainer.config, Status.DIVERGED, tuple(history), reason)
         if checkpoints is not None:
             saved = trainer.save(checkpoints)
         if sink is not None:
             sink.log(trainer.epoch, history[-1])
-    return TrainResult(config, Status.FINISHED, tuple(history))
+    return TrainResult(trainer.config, Status.FINISHED, tuple(history))
 
 
 def choose_device(name: str) -> torch.device:

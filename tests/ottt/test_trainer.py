@@ -152,7 +152,7 @@ def test_divergence_names_epoch_and_last_good_checkpoint(tmp_path: Path) -> None
     epoch = len(result.history) + 1
     assert f"in epoch {epoch}" in result.reason
     assert "nan" in result.reason or "inf" in result.reason
-    expected = str(tmp_path / NEWEST) if result.history else "None"
+    expected = str(tmp_path / NEWEST) if result.history else "none"
     assert result.reason.endswith(f"last good checkpoint: {expected}")
 
 
