@@ -1,0 +1,50 @@
+"""The `ottt` command. Its modules import what is heavy inside the commands that need it."""
+
+import sys
+import traceback
+
+import typer
+
+from experiments.cli import report, results, sweep, trial
+from experiments.interrupt import EXIT_INTERRUPTED
+from ottt.errors import UserError
+
+EXIT_FAILURE = 1
+EXIT_USER = 2
+
+app = typer.Typer(
+    help="Ablation studies of spiking neural networks trained online through time.",
+    epilog="--debug, anywhere on the line, shows the traceback of an error.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(sweep.app, name="sweep")
+app.command("compare")(results.compare)
+app.command("report")(report.report)
+app.command("train")(trial.train)
+app.command("evaluate")(trial.evaluate)
+app.command("models")(trial.models)
+
+
+def main() -> int:
+    """Run the command; errors become lines on stderr. Returns the exit status."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        return app(arguments, prog_name="ottt", standalone_mode=False) or 0
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        if len(arguments) < len(sys.argv) - 1:
+            traceback.print_exc()
+        for line in _lines(error):
+            print(f"error: {line}", file=sys.stderr)
+        return EXIT_USER if isinstance(error, UserError | typer.TyperException) else EXIT_FAILURE
+
+
+def _lines(error: Exception) -> list[str]:
+    if isinstance(error, UserError):
+        return list(error.problems)
+    if isinstance(error, typer.TyperException):
+        return list(filter(None, [error.format_message()]))
+    return [" ".join(f"{type(error).__name__}: {error}".split())]

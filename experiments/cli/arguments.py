@@ -1,0 +1,32 @@
+"""Arguments that several commands take."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from experiments.folder import Results, find_spec
+from ottt.errors import UserError
+
+SpecArgument = Annotated[
+    str, typer.Argument(metavar="SPEC", help="YAML file of a sweep, or the name of a study that comes with this.")
+]
+SweepArgument = Annotated[str, typer.Argument(metavar="SWEEP", help="Name of a sweep that was run, or its spec.")]
+ResultsOption = Annotated[
+    Path | None,
+    typer.Option("--results", metavar="DIR", help="Folder of results (default: $OTTT_RESULTS, else results)."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def sweep_name(given: str, results: Results) -> str:
+    """Name of the sweep `given` by name or by spec; a name that was never run here is passed on."""
+    if results.has_plan(given):
+        return given
+    try:
+        path = find_spec(given)
+    except UserError:
+        return given
+    from experiments.spec import SweepSpec
+
+    return SweepSpec.from_file(path).name

@@ -1,0 +1,142 @@
+"""Commands that look at results."""
+
+import os
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from shutil import get_terminal_size
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from experiments.cli.arguments import ResultsOption, SweepArgument, sweep_name
+from experiments.cli.views import View
+from experiments.folder import Results
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.layout import Result
+
+PIPED_WIDTH = 100  # characters per line where there is no terminal
+
+
+class Format(StrEnum):
+    """Forms of a comparison table."""
+
+    TEXT = "text"
+    MD = "md"
+    LATEX = "latex"
+    CSV = "csv"
+    HTML = "html"
+    JSON = "json"
+
+
+class Rule(StrEnum):
+    """At which epoch of a trial its metrics are reported: keys of `analysis.selection.RULES`."""
+
+    LAST = "last"
+    BEST_VAL = "best-val"
+    PAPER = "paper"
+
+
+class Published(StrEnum):
+    """Results of others to compare with."""
+
+    PAPER = "paper"
+
+
+RuleOption = Annotated[
+    Rule,
+    typer.Option(
+        help="Epoch that counts: the last; the best on validation data; or, as the paper has it, the best on the metric"
+        " itself, which flatters."
+    ),
+]
+
+
+def compare(
+    sweep: SweepArgument,
+    metric: Annotated[str, typer.Option(help="Metric to compare.")] = "test/top1",
+    by: Annotated[str | None, typer.Option(metavar="KEY,KEY", help="Settings to show (default: those varied).")] = None,
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Setting of the variant to compare with; repeat for several."),
+    ] = None,
+    rule: RuleOption = Rule.LAST,
+    rows: Annotated[str | None, typer.Option(metavar="KEY", help="Two-way table: the setting down.")] = None,
+    cols: Annotated[str | None, typer.Option(metavar="KEY", help="Two-way table: the setting across.")] = None,
+    effects: Annotated[bool, typer.Option("--effects", help="Share of the variance by axis and interaction.")] = False,
+    importance: Annotated[bool, typer.Option("--importance", help="Rank the settings of a search.")] = False,
+    pareto: Annotated[
+        str | None, typer.Option(metavar="METRIC,METRIC", help="Variants that no other beats on all these metrics.")
+    ] = None,
+    against: Annotated[Published | None, typer.Option(help="Show published results beside measured ones.")] = None,
+    form: Annotated[Format, typer.Option("--format", help="Form of the table.")] = Format.TEXT,
+    results: ResultsOption = None,
+) -> None:
+    """Compare the variants of a sweep with its baseline, seed by seed.
+
+    Example: ottt compare quickstart --baseline rule.update=online --baseline neuron.tau=2.0 --format latex
+    """
+    view = View(
+        by=_listed(by),
+        baseline=_settings(baseline),
+        rows=rows,
+        cols=cols,
+        effects=effects,
+        importance=importance,
+        pareto=_listed(pareto),
+        paper=against is Published.PAPER,
+    )
+    place = Results.at(results)
+    runs = chosen_runs(sweep_name(sweep, place), store=place.store, rule=rule, metric=metric)
+    print(formatted(view.of(runs, metric=metric), form), end="")
+
+
+def comparison(sweep: str, *, store: str, metric: str = "test/top1", form: Format = Format.TEXT) -> str:
+    """The table of `sweep`, for standard output as it is."""
+    from analysis import load, tables
+
+    return formatted(tables.compare(load.runs(sweep, store=store), metric=metric), form)
+
+
+def chosen_runs(sweep: str, *, store: str, rule: Rule, metric: str) -> "pd.DataFrame":
+    """The runs of `sweep` with their metrics at the epoch that `rule` chooses."""
+    from analysis import load, selection
+
+    runs = load.runs(sweep, store=store)
+    if rule is Rule.LAST:
+        return runs
+    return selection.select(runs, load.history(sweep, store=store), rule=rule, metric=metric)
+
+
+def formatted(result: "Result", form: Format) -> str:
+    """`result` for standard output as it is."""
+    from analysis import render
+
+    match form:
+        case Format.MD:
+            return render.markdown(result)
+        case Format.LATEX:
+            return render.latex(result)
+        case Format.HTML:
+            return render.html(result)
+        case Format.CSV:
+            return render.csv(result)
+        case Format.JSON:
+            return render.json(result)
+        case Format.TEXT:
+            terminal = sys.stdout.isatty()
+            width = get_terminal_size().columns if terminal else PIPED_WIDTH
+            return render.text(result, width=width, colour=terminal and "NO_COLOR" not in os.environ)
+
+
+def _listed(names: str | None) -> list[str] | None:
+    return None if names is None else [name.strip() for name in names.split(",") if name.strip()]
+
+
+def _settings(given: Sequence[str] | None) -> dict[str, Any] | None:
+    from ottt.yamlfile import parse_override
+
+    return dict(map(parse_override, given)) if given else None

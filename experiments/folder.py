@@ -1,0 +1,121 @@
+"""Where results lie, and where a sweep's spec is found."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.records import TrialRecords
+from ottt.errors import UserError
+
+STUDIES = Path(__file__).parent / "studies"
+
+
+@dataclass(frozen=True)
+class Results:
+    """A folder of results: `trials/`, `sweeps/`, and the default MLflow store."""
+
+    root: Path
+
+    @classmethod
+    def at(cls, option: Path | None) -> "Results":
+        """The folder in `option`, else in OTTT_RESULTS, else `results` in the current folder."""
+        return cls((option or Path(os.environ.get("OTTT_RESULTS") or "results")).absolute())
+
+    @property
+    def records(self) -> TrialRecords:
+        """Of all trials, whichever sweep ran them."""
+        return TrialRecords(self.root / "trials")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the tracking store is the SQLite file in this folder: MLFLOW_TRACKING_URI names no other."""
+        return not os.environ.get("MLFLOW_TRACKING_URI")
+
+    @property
+    def store(self) -> str:
+        """Tracking URI."""
+        return f"sqlite:///{self.root / 'mlflow.db'}" if self.is_local else os.environ["MLFLOW_TRACKING_URI"]
+
+    @property
+    def artifacts(self) -> Path | None:
+        """Folder of artifacts; None where the tracking store decides."""
+        return self.root / "artifacts" if self.is_local else None
+
+    def write_plan(self, sweep: str, plan: Mapping[str, Any]) -> None:
+        """Keep the plan of `sweep` for `read_plan`."""
+        path = self._plan(sweep)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(plan, indent=1), encoding="utf-8")
+        temporary.replace(path)
+
+    def has_plan(self, sweep: str) -> bool:
+        """Whether `sweep` ran here."""
+        return self._plan(sweep).is_file()
+
+    def read_plan(self, sweep: str) -> dict[str, Any]:
+        """The plan that `sweep` last ran with.
+
+        Raises:
+            UserError: it never ran here.
+        """
+        try:
+            stored: dict[str, Any] = json.loads(self._plan(sweep).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            known = sorted(path.parent.name for path in (self.root / "sweeps").glob("*/plan.json"))
+            there = f"one of {', '.join(known)}" if known else "one that was run there (none was)"
+            raise UserError(f"{shown(self.root)}: sweep must be {there}, got {sweep!r}") from None
+        return stored
+
+    @contextmanager
+    def lock(self, sweep: str) -> Iterator[None]:
+        """Hold the sweep, so that two processes never run it at once; a killed process holds nothing.
+
+        Raises:
+            UserError: another process holds it.
+        """
+        path = self.root / "sweeps" / sweep / "lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(f"{shown(path.parent)}: the sweep {sweep} is running in another process") from None
+            yield
+
+    def is_locked(self, sweep: str) -> bool:
+        """Whether a process runs the sweep now."""
+        try:
+            with self.lock(sweep):
+                return False
+        except UserError:
+            return True
+
+    def _plan(self, sweep: str) -> Path:
+        return self.root / "sweeps" / sweep / "plan.json"
+
+
+def find_spec(given: str) -> Path:
+    """The file `given`, or the study of that name.
+
+    Raises:
+        UserError: neither exists.
+    """
+    path, study = Path(given), STUDIES / f"{given}.yaml"
+    if path.is_file():
+        return path
+    if study.is_file():
+        return study
+    known = ", ".join(sorted(file.stem for file in STUDIES.glob("*.yaml")))
+    raise UserError(f"{given}: must be a spec file or one of the studies {known}; found neither")
+
+
+def shown(path: Path) -> str:
+    """The path as short as it can be typed here: relative inside the current folder."""
+    current = Path.cwd()
+    return str(path.relative_to(current)) if path.is_relative_to(current) else str(path)

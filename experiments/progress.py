@@ -1,0 +1,84 @@
+"""How far a sweep is: pure bookkeeping, shown by `experiments.display`."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from experiments.plan import Plan, PlannedTrial
+from ottt import schema
+from ottt.schema import Status
+
+
+@dataclass
+class Progress:
+    """The sweep's trials as they come.
+
+    Attributes:
+        plan: of the sweep.
+        statuses: of the trials that have been begun or were done before, by hash.
+        fresh: trials to run now, by hash.
+        epochs: completed now, of `fresh` trials.
+        best: value and trial of the best last epoch among finished trials, by the plan's metric.
+        clock: monotonic time of the first epoch's end, and `share` then: starting workers says nothing about the rest.
+    """
+
+    plan: Plan
+    statuses: dict[str, Status] = field(default_factory=dict)
+    fresh: frozenset[str] = frozenset()
+    epochs: dict[str, int] = field(default_factory=dict)
+    best: tuple[float, PlannedTrial] | None = None
+    clock: tuple[float, float] | None = None
+
+    def begin(self, trial: PlannedTrial) -> None:
+        """The trial starts now."""
+        self.statuses[trial.trial] = Status.RUNNING
+        self.epochs[trial.trial] = 0
+
+    def advance(self, trial: PlannedTrial, epoch: int) -> None:
+        """The trial has completed `epoch` epochs."""
+        self.epochs[trial.trial] = epoch
+        self.clock = self.clock or (time.monotonic(), self.share)
+
+    def end(self, trial: PlannedTrial, status: Status, last: Mapping[str, float]) -> None:
+        """The trial ended, now or in an earlier sweep, with the metrics of its last epoch."""
+        self.statuses[trial.trial] = status
+        value = last.get(self.plan.metric)
+        if status is not Status.FINISHED or value is None:
+            return
+        sign = 1 if schema.metric(self.plan.metric).better == "higher" else -1
+        if self.best is None or sign * value > sign * self.best[0]:
+            self.best = value, trial
+
+    def count(self, *statuses: Status) -> int:
+        """Trials that have one of `statuses`."""
+        return sum(status in statuses for status in self.statuses.values())
+
+    @property
+    def settled(self) -> int:
+        """Trials that have their result."""
+        return self.count(*schema.SETTLED)
+
+    @property
+    def failed(self) -> int:
+        """Trials that ended without a result, through no wish of the user."""
+        return self.count(Status.FAILED, Status.OUT_OF_MEMORY)
+
+    @property
+    def share(self) -> float:
+        """Of the epochs to train now, those that are behind us, in [0, 1]; a failed trial has none left."""
+        total = sum(trial.config.epochs for trial in self.plan.trials if trial.trial in self.fresh)
+        behind = sum(self._behind(trial) for trial in self.plan.trials if trial.trial in self.fresh)
+        return behind / total if total else 1.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimate from the pace since the first epoch; None before the second."""
+        if self.clock is None:
+            return None
+        since, before = self.clock
+        share = self.share
+        return (time.monotonic() - since) * (1 - share) / (share - before) if share > before else None
+
+    def _behind(self, trial: PlannedTrial) -> int:
+        ended = self.statuses.get(trial.trial, Status.RUNNING) is not Status.RUNNING
+        return trial.config.epochs if ended else self.epochs.get(trial.trial, 0)

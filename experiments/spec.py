@@ -1,0 +1,213 @@
+"""A sweep as its author writes it: a base configuration, what to vary, and with which seeds."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from io import StringIO
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from ruamel.yaml import YAML
+
+from experiments.spec_rules import broken_rules, matches
+from ottt.config import Section, TrialConfig, describe, load_config, preset_names
+from ottt.errors import UserError
+from ottt.yamlfile import Document, KeyPath, flatten, merge, nest, parse_override, read_yaml, split_keys
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def _checked_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"must be letters, digits, '.', '_' and '-' only (it names a folder), got {name!r}")
+    return name
+
+
+def _dotted(settings: object) -> object:
+    return flatten(settings) if isinstance(settings, Mapping) else settings
+
+
+def _counted(seeds: object) -> object:
+    """`3` -> `(0, 1, 2)`; a list stays."""
+    if isinstance(seeds, int) and not isinstance(seeds, bool) and seeds >= 1:
+        return tuple(range(seeds))
+    if not isinstance(seeds, list | tuple):
+        raise ValueError(f"must be a number of seeds (>= 1) or a list of seeds, got {seeds!r}")
+    return tuple(seeds)
+
+
+def _whole_above_one(gpu: float) -> float:
+    if gpu > 1 and not gpu.is_integer():
+        raise ValueError(f"must be a fraction of one GPU or a whole number of GPUs, got {gpu!r}")
+    return gpu
+
+
+Values = Annotated[tuple[Any, ...], Field(strict=False)]  # YAML knows lists only
+Varied = Annotated[dict[str, Values], BeforeValidator(_dotted)]
+Settings = Annotated[dict[str, Any], BeforeValidator(_dotted)]
+
+
+class Resources(Section):
+    """What one trial takes of a machine."""
+
+    cpu: float = Field(1.0, gt=0, allow_inf_nan=False)  # cores, and torch's threads
+    gpu: Annotated[float, AfterValidator(_whole_above_one)] = Field(0.0, ge=0, allow_inf_nan=False)  # devices
+
+
+class SweepSpec(Section):
+    """What to vary, around which configuration, with which seeds.
+
+    Attributes:
+        name: of the sweep, its folder and its MLflow experiment.
+        base: configuration that every variant starts from; its seed is not used.
+        axes: values of each dotted setting; every combination is a variant.
+        zip: groups of settings whose values move together; the groups are crossed with the axes.
+        exclude: combinations to leave out, by some or all of their settings.
+        seeds: every variant gets all of them, so that variants can be compared in pairs.
+        baseline: settings of the one variant that the others are compared with.
+        metric: what is optimised and shown while the sweep runs; never measured on test data.
+        resources: of each trial.
+    """
+
+    name: Annotated[str, AfterValidator(_checked_name)]
+    base: TrialConfig = TrialConfig()
+    axes: Varied = Field({})
+    zip: Annotated[tuple[Varied, ...], Field(strict=False)] = ()
+    exclude: Annotated[tuple[Settings, ...], Field(strict=False)] = ()
+    seeds: Annotated[tuple[int, ...], BeforeValidator(_counted)]
+    baseline: Settings | None = None
+    metric: str = "val/top1"
+    resources: Resources = Resources()
+
+    @classmethod
+    def from_file(cls, path: Path, overrides: Iterable[str] = ()) -> "SweepSpec":
+        """Read and check the spec in `path`.
+
+        Args:
+            path: a YAML file; `base` in it is a preset, a file relative to it, or settings.
+            overrides: `key.path=value` texts for the base configuration (`epochs=2`) or for the spec (`seeds=2`,
+                `axes.neuron.tau=[2.0]`).
+
+        Raises:
+            UserError: one line per problem, all that can be found in one go.
+        """
+        return cls.from_document(read_yaml(path), folder=path.parent, overrides=overrides)
+
+    @classmethod
+    def from_document(cls, document: Document, *, folder: Path, overrides: Iterable[str] = ()) -> "SweepSpec":
+        """The same for a spec that has been read; a relative `base` is looked for in `folder`."""
+        of_spec, of_base, problems = _split(overrides)
+        values = nest(document.values)
+        for key, value in of_spec.items():
+            values = merge(values, nest({key: value}))
+        overridden = {tuple(key.split(".")) for key in of_spec}
+
+        def place(path: KeyPath) -> str:
+            parts = split_keys(path)
+            return "override" if any(parts[: len(key)] == key for key in overridden) else document.place(parts)
+
+        base, base_problems = _base(values.pop("base", None), document, folder, of_base)
+        spec, shape_problems, unshaped = _shaped(values | {"base": base}, place)
+        problems += base_problems + shape_problems
+        rules = broken_rules(spec, unshaped=unshaped)
+        problems += [f"{place(path)}: {text}" for path, text in rules]
+        problems += [_useless(text, spec) for text in of_base if _key(text) in {*spec.varied(), "seed"}]
+        if problems:
+            raise UserError(*dict.fromkeys(problems))
+        return spec
+
+    def varied(self) -> list[str]:
+        """The settings that the sweep varies, those of the axes first."""
+        return [*self.axes, *(key for group in self.zip for key in group)]
+
+    def cells(self) -> Iterator[dict[str, Any]]:
+        """Every combination of the axes and the rows of the zip groups, last one fastest; none left out."""
+        columns = [[{key: value} for value in values] for key, values in self.axes.items()]
+        columns += [_rows(group) for group in self.zip]
+        for parts in product(*columns):
+            yield {key: value for part in parts for key, value in part.items()}
+
+    def variants(self) -> Iterator[dict[str, Any]]:
+        """The combinations that are not excluded."""
+        return (cell for cell in self.cells() if not any(matches(cell, row) for row in self.exclude))
+
+    def to_yaml(self) -> str:
+        """Text that reads back, without any other file, as this spec."""
+        values = self.model_dump(mode="json", exclude={"base": {"seed"}})
+        text = StringIO()
+        YAML().dump({key: value for key, value in values.items() if value not in (None, [], {})}, text)
+        return text.getvalue()
+
+
+def _rows(group: Mapping[str, tuple[Any, ...]]) -> list[dict[str, Any]]:
+    return [dict(zip(group, row, strict=True)) for row in zip(*group.values(), strict=True)]
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].strip()
+
+
+def _split(overrides: Iterable[str]) -> tuple[dict[str, Any], list[str], list[str]]:
+    """Overrides of the spec by key, overrides of its base as given, and problems.
+
+    The first part of a key tells which: no key of a spec is one of a configuration.
+    """
+    of_spec: dict[str, Any] = {}
+    of_base: list[str] = []
+    problems: list[str] = []
+    for text in overrides:
+        try:
+            key, value = parse_override(text)
+        except UserError as error:
+            problems += error.problems
+            continue
+        if key.startswith("base."):
+            of_base.append(text.strip().removeprefix("base."))
+        elif key.split(".")[0] in SweepSpec.model_fields:
+            of_spec[key] = value
+        else:
+            of_base.append(text)
+    return of_spec, of_base, problems
+
+
+def _useless(override: str, spec: SweepSpec) -> str:
+    key = _key(override)
+    instead = "seeds=[...]" if key == "seed" else f"axes.{key}=[...]"
+    return f"override: {key} varies in the sweep {spec.name}: give {instead}, got {override!r}"
+
+
+def _base(value: object, document: Document, folder: Path, overrides: list[str]) -> tuple[TrialConfig, list[str]]:
+    """The base configuration, and what is wrong with it; the defaults stand in for a wrong one."""
+    place = document.place(("base",))
+    source: Document | Path | str | None
+    match value:
+        case None:
+            source = None
+        case str() if (folder / value).is_file():
+            source = folder / value
+        case str() if value in preset_names():
+            source = value
+        case Mapping() if "seed" in value:
+            return TrialConfig(), [f"{place}: base.seed is not used: give seeds, got {value['seed']!r}"]
+        case Mapping():
+            lines = {path[1:]: line for path, line in document.lines.items() if path[0] == "base"}
+            source = Document(document.name, dict(value), lines)
+        case _:
+            known = ", ".join(preset_names())
+            return TrialConfig(), [f"{place}: base must be a preset ({known}), a YAML file or settings, got {value!r}"]
+    try:
+        return load_config(source, overrides), []
+    except UserError as error:
+        return TrialConfig(), list(error.problems)
+
+
+def _shaped(values: dict[str, Any], place: Callable[[KeyPath], str]) -> tuple[SweepSpec, list[str], frozenset[str]]:
+    """The spec less its misshapen keys, what is wrong with their shape, and which they are."""
+    try:
+        return SweepSpec.model_validate(values), [], frozenset()
+    except ValidationError as error:
+        wrong = {str(problem["loc"][0]) for problem in error.errors()}
+        rest = {key: value for key, value in values.items() if key not in wrong}
+        stand_in = {"name": "unnamed", "seeds": 1} | rest
+        return SweepSpec.model_validate(stand_in), describe(error, SweepSpec, place), frozenset(wrong)

@@ -1,0 +1,181 @@
+"""What must hold between the parts of a sweep spec. Each broken rule is a key path and a sentence."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from ottt import schema
+from ottt.config import TrialConfig, describe
+from ottt.yamlfile import KeyPath
+
+if TYPE_CHECKING:
+    from experiments.spec import SweepSpec
+
+Problem = tuple[KeyPath, str]
+
+
+def broken_rules(spec: "SweepSpec", *, unshaped: frozenset[str] = frozenset()) -> list[Problem]:
+    """Every broken rule of `spec`.
+
+    Args:
+        spec: right in shape.
+        unshaped: keys that are missing from `spec` because their shape was wrong; nothing is said that could
+            only be the consequence of that.
+    """
+    grid = [*_settings(spec), *_zip_groups(spec)]
+    rows = [] if unshaped & {"axes", "zip"} else [*_vocabulary(spec)]
+    found = [*grid, *rows, *_seeds(spec), *_metric(spec)]
+    if not grid and not rows and not unshaped:
+        found += [*_reach(spec), *_variants(spec)]
+    return found
+
+
+def matches(settings: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    """Whether `settings` has every value that `row` names."""
+    return all(key in settings and settings[key] == value for key, value in row.items())
+
+
+def _settings(spec: "SweepSpec") -> Iterator[Problem]:
+    """Each varied setting by itself: known, given once, with values of its type."""
+    seen: set[str] = set()
+    for path, values in _varied(spec):
+        key = str(path[-1])
+        if key == "seed":
+            yield path, f"{_dotted(path)} cannot be varied here: give seeds, got {list(values)!r}"
+        elif key in seen:
+            yield path, f"{key} is varied twice, here as {_dotted(path)}"
+        elif not values:
+            yield path, f"{_dotted(path)} must have at least one value, got []"
+        elif key not in spec.base.flat():
+            yield path, _unknown(spec.base, key, values[0])
+        else:
+            yield from _values(spec.base, path, values)
+        seen.add(key)
+
+
+def _varied(spec: "SweepSpec") -> Iterator[tuple[KeyPath, tuple[Any, ...]]]:
+    for key, values in spec.axes.items():
+        yield ("axes", key), values
+    for index, group in enumerate(spec.zip):
+        for key, values in group.items():
+            yield ("zip", index, key), values
+
+
+def _values(base: TrialConfig, path: KeyPath, values: tuple[Any, ...]) -> Iterator[Problem]:
+    key = str(path[-1])
+    seen = []
+    for index, value in enumerate(values):
+        try:
+            normal = base.replace({key: value}).flat()[key]
+        except ValidationError as error:
+            lines = describe(error, TrialConfig, lambda _: "")
+            located = (".".join(map(str, problem["loc"])) for problem in error.errors())
+            # A rule between several settings may hold once all of the variant's are in place: see _variants.
+            own = [line for line, place in zip(lines, located, strict=True) if place.startswith(key)]
+            yield from (((*path, index), line) for line in own)
+            continue
+        if path[0] == "axes" and normal in seen:
+            yield (*path, index), f"{_dotted(path)} must have different values, got {value!r} twice"
+        seen.append(normal)
+
+
+def _unknown(base: TrialConfig, key: str, value: object) -> str:
+    try:
+        base.replace({key: value})
+    except ValidationError as error:
+        return describe(error, TrialConfig, lambda _: "")[0]
+    return f"{key} is a group of settings: vary one of them, got {value!r}"
+
+
+def _zip_groups(spec: "SweepSpec") -> Iterator[Problem]:
+    for index, group in enumerate(spec.zip):
+        lengths = {key: len(values) for key, values in group.items()}
+        if not group:
+            yield ("zip", index), f"zip.{index} must name at least one setting, got {{}}"
+        elif len(set(lengths.values())) > 1:
+            counts = ", ".join(f"{length} of {key}" for key, length in lengths.items())
+            yield ("zip", index), f"zip.{index} must have as many values of each setting, got {counts}"
+
+
+def _vocabulary(spec: "SweepSpec") -> Iterator[Problem]:
+    """Rows of `exclude` and the baseline speak of varied settings and their values only."""
+    known = {str(path[-1]): values for path, values in _varied(spec)}
+    for path, row in _named_rows(spec):
+        if not row and path[0] == "exclude":
+            yield path, f"{_dotted(path)} must name at least one setting, got {{}}"
+        for key, value in row.items():
+            name = _dotted((*path, key))
+            if key not in known:
+                yield (*path, key), f"{name} is not varied by the sweep{_meant(key, known)}, got {value!r}"
+            elif value not in known[key]:
+                values = ", ".join(map(repr, known[key]))
+                yield (*path, key), f"{name} must be one of the sweep's values {values}, got {value!r}"
+
+
+def _named_rows(spec: "SweepSpec") -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
+    for index, row in enumerate(spec.exclude):
+        yield ("exclude", index), row
+    if spec.baseline is not None:
+        yield ("baseline",), spec.baseline
+
+
+def _reach(spec: "SweepSpec") -> Iterator[Problem]:
+    """Exclusions leave out something but not everything; the baseline is one variant."""
+    cells = list(spec.cells())
+    for index, row in enumerate(spec.exclude):
+        if not any(matches(cell, row) for cell in cells):
+            yield ("exclude", index), f"exclude.{index} matches no combination, got {row!r}"
+    variants = list(spec.variants())
+    if not variants:
+        yield ("exclude",), f"exclude must leave at least one variant, got none of {len(cells)}"
+    elif spec.baseline is not None:
+        count = sum(matches(variant, spec.baseline) for variant in variants)
+        if count != 1:
+            free = [key for key in spec.varied() if key not in spec.baseline]
+            hint = f" (give {', '.join(free)} too)" if count and free else ""
+            yield ("baseline",), f"baseline must match one variant{hint}, got {count} of {len(variants)}"
+
+
+def _variants(spec: "SweepSpec") -> Iterator[Problem]:
+    """Each variant as a whole is a configuration."""
+    for settings in spec.variants():
+        try:
+            spec.base.replace(settings)
+        except ValidationError as error:
+            label = " ".join(f"{key}={value}" for key, value in settings.items())
+            for line in describe(error, TrialConfig, lambda _: ""):
+                yield ("axes",), f"variant {label}: {line}"
+
+
+def _seeds(spec: "SweepSpec") -> Iterator[Problem]:
+    if not spec.seeds:
+        yield ("seeds",), "seeds must have at least one value, got []"
+    for index, seed in enumerate(spec.seeds):
+        if seed in spec.seeds[:index]:
+            yield ("seeds", index), f"seeds must be different, got {seed!r} twice"
+        elif seed < 0:
+            yield ("seeds", index), f"seeds must be >= 0, got {seed!r}"
+
+
+def _metric(spec: "SweepSpec") -> Iterator[Problem]:
+    try:
+        metric = schema.metric(spec.metric)
+    except KeyError:
+        hint = _meant(spec.metric, schema.METRICS)
+        yield ("metric",), f"metric is not a known one{hint}, got {spec.metric!r}"
+        return
+    if metric.is_test:
+        yield ("metric",), f"metric must not be measured on test data: it steers choices, got {spec.metric!r}"
+    elif metric.better is None:
+        yield ("metric",), f"metric must have a better direction, got {spec.metric!r}"
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _dotted(path: KeyPath) -> str:
+    return ".".join(map(str, path))

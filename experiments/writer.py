@@ -1,0 +1,111 @@
+"""Filling the tracking store in the background, so that no trial waits for it."""
+
+import queue
+import threading
+from collections.abc import Mapping
+
+from experiments.mlflow_sink import MlflowSink
+from experiments.plan import PlannedTrial
+from experiments.records import TrialRecords
+from ottt.schema import Status
+
+PERIOD_S = 2.0  # between two rounds of writing
+
+
+class StoreError(Exception):
+    """The tracking store cannot be used; one line."""
+
+
+class BackgroundWriter:
+    """Keeps a sweep's runs equal to the trial records, in one thread.
+
+    A store that fails is tried again every round; what could not be written stays in the records.
+    """
+
+    def __init__(self, sink: MlflowSink, records: TrialRecords) -> None:
+        self._sink = sink
+        self._records = records
+        self._trials: Mapping[str, PlannedTrial] = {trial.trial: trial for trial in sink.plan.trials}
+        self._updates: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._unwritten: dict[str, None] = {}  # in order
+        self._is_open = False
+        self._failure: Exception | None = None
+        self._connected = threading.Event()
+        self._permitted = threading.Event()
+        self._closing = threading.Event()
+        self._final = Status.INTERRUPTED
+        self._thread = threading.Thread(target=self._work, name="mlflow-writer", daemon=True)
+
+    def start(self) -> None:
+        """Connect, in the background. Nothing is written yet."""
+        self._thread.start()
+
+    def begin(self) -> None:
+        """Wait for the connection, and write from here on.
+
+        Raises:
+            StoreError: there is none.
+        """
+        self._connected.wait()
+        if self._failure is not None:
+            raise StoreError(f"the tracking store cannot be opened: {_line(self._failure)}") from self._failure
+        self._permitted.set()
+
+    def update(self, trial: str) -> None:
+        """The record of `trial` has changed."""
+        self._updates.put(trial)
+
+    def close(self, status: Status) -> str | None:
+        """Write everything and end the parent run with `status`; returns in one line what went wrong.
+
+        Before `begin` it only gives up.
+        """
+        if not self._permitted.is_set():
+            return None
+        self._final = status
+        self._closing.set()
+        self._thread.join()
+        if self._failure is None:
+            return None
+        return f"the tracking store lacks {len(self._unwritten)} trials: {_line(self._failure)}"
+
+    def _work(self) -> None:
+        try:
+            self._sink.connect()
+        except Exception as error:
+            self._failure = error
+        self._connected.set()
+        self._permitted.wait()
+        while not self._closing.is_set():
+            self._round()
+            self._closing.wait(PERIOD_S)
+        self._round(last=True)
+
+    def _round(self, *, last: bool = False) -> None:
+        """Write what has changed. Whatever the store raises is kept for `close` to tell, and tried again."""
+        while not self._updates.empty():
+            self._unwritten[self._updates.get()] = None
+        try:
+            if not self._is_open:
+                self._sink.open()
+                self._is_open = True
+            for trial in list(self._unwritten):
+                self._write(trial)
+                del self._unwritten[trial]
+            if last:
+                self._sink.close(self._final)
+        except Exception as error:
+            self._failure = error
+            self._is_open = False
+        else:
+            self._failure = None
+
+    def _write(self, trial: str) -> None:
+        record = self._records.read(trial)
+        assert record is not None, f"trial {trial} has no record"
+        self._sink.reconcile(self._trials[trial], record, self._records.epochs(trial))
+
+
+def _line(error: Exception | None) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

@@ -1,0 +1,146 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from experiments.plan import expand
+from experiments.spec import SweepSpec
+from ottt.config import TrialConfig, preset_names
+
+Problems = Callable[..., list[str]]
+WriteSpec = Callable[[str], Path]
+
+GOOD = """\
+name: good
+base: {epochs: 3, neuron.dropout: 0.1}
+axes:
+  rule.update: [accumulate, online]
+  neuron: {tau: [1.25, 2]}
+zip:
+  - {optim.lr: [0.1, 0.05], batch_size: [32, 64]}
+exclude:
+  - {rule.update: online, neuron.tau: 2.0}
+seeds: 2
+baseline: {rule.update: accumulate, neuron.tau: 2, batch_size: 64}
+"""
+
+
+def test_reads_axes_zip_seeds_and_base(write_spec: WriteSpec) -> None:
+    spec = SweepSpec.from_file(write_spec(GOOD))
+    assert spec.varied() == ["rule.update", "neuron.tau", "optim.lr", "batch_size"]
+    assert spec.seeds == (0, 1)
+    assert (spec.base.epochs, spec.base.neuron.dropout) == (3, 0.1)
+    assert len(list(spec.cells())) == 2 * 2 * 2
+    assert len(list(spec.variants())) == 2 * 2 * 2 - 2
+
+
+def test_no_key_means_both_a_part_of_a_spec_and_a_setting() -> None:
+    assert not SweepSpec.model_fields.keys() & TrialConfig.model_fields.keys()
+
+
+def test_overrides_change_base_and_spec(write_spec: WriteSpec) -> None:
+    overrides = ["epochs=7", "base.T=2", "seeds=[5]", "axes.neuron.tau=[2.0, 4.0]"]
+    spec = SweepSpec.from_file(write_spec(GOOD), overrides)
+    assert (spec.base.epochs, spec.base.T, spec.seeds) == (7, 2, (5,))
+    assert spec.axes["neuron.tau"] == (2.0, 4.0)
+    assert spec.axes["rule.update"] == ("accumulate", "online")
+
+
+def test_base_is_a_preset_or_a_file_beside_the_spec(write_spec: WriteSpec, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("epochs: 9\nseed: 4\n", encoding="utf-8")
+    assert SweepSpec.from_file(write_spec("name: a\nbase: mine.yaml\nseeds: 1\n")).base.epochs == 9
+    assert SweepSpec.from_file(write_spec("name: a\nbase: digits\nseeds: 1\n")).base.data.name == "digits"
+
+
+def test_its_yaml_reads_back_as_the_same_plan(write_spec: WriteSpec, tmp_path: Path) -> None:
+    spec = SweepSpec.from_file(write_spec(GOOD), ["T=2"])
+    copy = tmp_path / "copy.yaml"
+    copy.write_text(spec.to_yaml(), encoding="utf-8")
+    assert expand(SweepSpec.from_file(copy)) == expand(spec)
+
+
+def test_everything_wrong_is_found_in_one_go(problems: Problems) -> None:
+    found = problems("""\
+name: a/b
+base: digitz
+axes:
+  rule.update: [accumulate, onlin]
+  neuron.tau: [1.25, 2.0, 2, 0.5]
+  neuron.tua: [1]
+  optim.lr: []
+  T: [x]
+zip:
+  - {optim.lr: [0.1, 0.05], seed: [1]}
+seeds: [1, 1]
+metric: test/top1
+resources: {cpu: 0}
+axis: {}
+""")
+    assert sorted(found, key=lambda line: int(line.split(":")[1])) == [
+        "spec.yaml:1: name must be letters, digits, '.', '_' and '-' only (it names a folder), got 'a/b'",
+        f"spec.yaml:2: base must be a preset ({', '.join(preset_names())}), a YAML file or settings, got 'digitz'",
+        "spec.yaml:4: rule.update must be one of accumulate, online (did you mean online?), got 'onlin'",
+        "spec.yaml:5: axes.neuron.tau must have different values, got 2 twice",
+        "spec.yaml:5: neuron.tau must be >= 1 time steps, got 0.5",
+        "spec.yaml:6: neuron.tua is not a known key (did you mean neuron.tau?), got 1",
+        "spec.yaml:7: axes.optim.lr must have at least one value, got []",
+        "spec.yaml:8: T must be a whole number, got 'x'",
+        "spec.yaml:10: optim.lr is varied twice, here as zip.0.optim.lr",
+        "spec.yaml:10: zip.0.seed cannot be varied here: give seeds, got [1]",
+        "spec.yaml:10: zip.0 must have as many values of each setting, got 2 of optim.lr, 1 of seed",
+        "spec.yaml:11: seeds must be different, got 1 twice",
+        "spec.yaml:12: metric must not be measured on test data: it steers choices, got 'test/top1'",
+        "spec.yaml:13: resources.cpu must be > 0, got 0",
+        "spec.yaml:14: axis is not a known key (did you mean axes?), got a group of settings",
+    ]
+
+
+AXES = "name: a\naxes: {neuron.tau: [1.25, 2.0], T: [2, 3]}\nseeds: 1\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "exclude:\n - {neuron.tua: 2.0}",
+            "exclude.0.neuron.tua is not varied by the sweep (did you mean neuron.tau?)",
+        ),
+        ("exclude:\n - {neuron.tau: 3.0}", "exclude.0.neuron.tau must be one of the sweep's values 1.25, 2.0, got 3.0"),
+        ("exclude:\n - {}", "exclude.0 must name at least one setting, got {}"),
+        ("exclude:\n - {T: 2}\n - {T: 3}", "exclude must leave at least one variant, got none of 4"),
+        ("baseline: {batch_size: 2}", "baseline.batch_size is not varied by the sweep, got 2"),
+        ("baseline: {T: 9}", "baseline.T must be one of the sweep's values 2, 3, got 9"),
+        ("baseline: {T: 2}", "baseline must match one variant (give neuron.tau too), got 2 of 4"),
+        ("baseline: {T: 2}\nexclude:\n - {T: 2}", "baseline must match one variant, got 0 of 2"),
+        ("metric: rate/totl", "metric is not a known one (did you mean rate/total?), got 'rate/totl'"),
+        ("metric: optim/lr", "metric must have a better direction, got 'optim/lr'"),
+        ("resources: {gpu: 1.5}", "resources.gpu must be a fraction of one GPU or a whole number of GPUs, got 1.5"),
+        ("base: {seed: 1}", "base.seed is not used: give seeds, got 1"),
+        ("base: {data: {name: cifar9}}", "data.name must be one of"),
+        ("search: {name: optuna}", "search is not a known key"),
+    ],
+)
+def test_refuses(problems: Problems, text: str, expected: str) -> None:
+    found = problems(AXES + text)
+    assert len(found) == 1
+    assert found[0].startswith(tuple(f"spec.yaml:{line}: {expected}" for line in (4, 5, 6)))
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("epoch=2", "override: epoch is not a known key (did you mean epochs?), got 2"),
+        ("seeds=0", "override: seeds must be a number of seeds (>= 1) or a list of seeds, got 0"),
+        ("seed=3", "override: seed varies in the sweep a: give seeds=[...], got 'seed=3'"),
+        ("neuron.tau=3", "override: neuron.tau varies in the sweep a: give axes.neuron.tau=[...], got 'neuron.tau=3'"),
+        ("axes.T=[2, x]", "override: T must be a whole number, got 'x'"),
+        ("epochs", "override must read key.path=value, got 'epochs'"),
+    ],
+)
+def test_refuses_overrides(problems: Problems, override: str, expected: str) -> None:
+    assert problems(AXES, override) == [expected]
+
+
+def test_a_misshapen_axis_is_not_blamed_on_the_baseline(problems: Problems) -> None:
+    found = problems("name: a\naxes: {neuron.tau: 2.0}\nseeds: 1\nbaseline: {neuron.tau: 2.0}\n")
+    assert found == ["spec.yaml:2: axes.neuron.tau must be a list, got 2.0"]

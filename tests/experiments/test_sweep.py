@@ -1,0 +1,292 @@
+"""The command with real processes: sweeps that fail, are mended, run again, are interrupted and go on."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.records import TrialRecords
+from ottt.schema import Status, Tag
+
+ROOT = Path(__file__).parents[2]
+
+SPEC = """\
+name: tiny
+base: {T: 2, epochs: 2, batch_size: 256, model.width: 0.25}
+axes: {rule.update: [accumulate, online]}
+seeds: 2
+baseline: {rule.update: accumulate}
+"""
+
+# Makes one trial of four raise in its second epoch, in whichever process trains it.
+FAULT = """\
+import importlib.util, sys
+
+class Fault:
+    def find_spec(self, name, path, target=None):
+        if name != "ottt.trainer":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        execute = spec.loader.exec_module
+        def exec_module(module):
+            execute(module)
+            train_epoch = module.Trainer.train_epoch
+            def faulty(self):
+                if self.epoch == 1 and self.config.seed == 1 and self.config.rule.update == "online":
+                    raise ValueError("injected fault\\nsecond line")
+                return train_epoch(self)
+            module.Trainer.train_epoch = faulty
+        spec.loader.exec_module = exec_module
+        return spec
+
+sys.meta_path.insert(0, Fault())
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder with a spec and the results of its sweeps."""
+
+    folder: Path
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "experiments.cli", *arguments]
+
+    def environment(self, *paths: Path) -> dict[str, str]:
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "OTTT"))}
+        return inherited | {"PYTHONPATH": os.pathsep.join(map(str, (*paths, ROOT)))}
+
+    def ottt(self, *arguments: str, paths: tuple[Path, ...] = ()) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            env=self.environment(*paths),
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+
+    @property
+    def records(self) -> TrialRecords:
+        return TrialRecords(self.folder / "results" / "trials")
+
+    def statuses(self) -> dict[str, Status]:
+        read = ((path.name, self.records.read(path.name)) for path in self.records.folder.glob("*"))
+        return {trial: record.status for trial, record in read if record is not None}
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.folder / "results" / "mlflow.db")) as connection:
+            return connection.execute(sql).fetchall()
+
+    def runs(self) -> list[tuple[str, str]]:
+        """Kind and MLflow's status of every run that is not deleted."""
+        return sorted(
+            self.query(
+                "SELECT t.value, r.status FROM runs r JOIN tags t USING (run_uuid)"
+                f" WHERE t.key = '{Tag.KIND}' AND r.lifecycle_stage = 'active'"
+            )
+        )
+
+    def doubled(self) -> int:
+        doubled = self.query("SELECT 1 FROM metrics GROUP BY run_uuid, key, step HAVING count(*) > 1")
+        return len(doubled)
+
+
+def place(folder: Path) -> Place:
+    (folder / "tiny.yaml").write_text(SPEC, encoding="utf-8")
+    (folder / "fault").mkdir()
+    (folder / "fault" / "sitecustomize.py").write_text(FAULT, encoding="utf-8")
+    return Place(folder)
+
+
+@dataclass(frozen=True)
+class Story:
+    """One sweep run three times: with a fault, without it, and with nothing left to do."""
+
+    place: Place
+    faulty: subprocess.CompletedProcess[str]
+    faulty_statuses: dict[str, Status]
+    faulty_runs: list[tuple[str, str]]
+    reason: str | None
+    error: str
+    mended: subprocess.CompletedProcess[str]
+    again: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="session")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    here = place(tmp_path_factory.mktemp("a sweep"))
+    faulty = here.ottt("sweep", "run", "tiny.yaml", paths=(here.folder / "fault",))
+    statuses = here.statuses()
+    failed = next(trial for trial, status in statuses.items() if status is Status.FAILED)
+    record = here.records.read(failed)
+    assert record is not None
+    return Story(
+        place=here,
+        faulty=faulty,
+        faulty_statuses=statuses,
+        faulty_runs=here.runs(),
+        reason=record.reason,
+        error=(here.records.folder / failed / "error.txt").read_text(encoding="utf-8"),
+        mended=here.ottt("sweep", "run", "tiny.yaml", "--json"),
+        again=here.ottt("sweep", "run", "tiny.yaml"),
+    )
+
+
+def test_a_failing_trial_stops_no_other(story: Story) -> None:
+    assert story.faulty.returncode == 1, story.faulty.stderr
+    assert sorted(story.faulty_statuses.values()) == ["failed", "finished", "finished", "finished"]
+    assert story.faulty_runs == [("sweep", "FAILED"), ("trial", "FAILED"), *[("trial", "FINISHED")] * 3]
+
+
+def test_why_a_trial_failed_is_said_and_kept(story: Story) -> None:
+    assert story.reason == "ValueError: injected fault (sitecustomize.py:15)"
+    assert story.error.startswith("Traceback")
+    assert f"failed: rule.update=online seed=1: {story.reason}" in story.faulty.stderr
+    assert "error: 1 of 4 trials failed, see results/trials/*/error.txt" in story.faulty.stderr
+
+
+def test_the_table_counts_what_finished(story: Story) -> None:
+    rows = [line.split() for line in story.faulty.stdout.splitlines()]
+    done = {row[0]: row[1] for row in rows if row and row[0] in {"accumulate", "online"}}
+    assert done["accumulate"] == "2/2"
+    assert done["online"] == "1/2"
+
+
+def test_running_again_runs_only_what_is_missing(story: Story) -> None:
+    assert story.mended.returncode == 0, story.mended.stderr
+    summary = json.loads(story.mended.stdout)
+    assert {key: summary[key] for key in ("planned", "ran", "finished", "failed")} == {
+        "planned": 4,
+        "ran": 1,
+        "finished": 4,
+        "failed": 0,
+    }
+    assert len(summary["comparison"]["rows"]) == 2
+
+
+def test_a_finished_sweep_runs_nothing(story: Story) -> None:
+    assert story.again.returncode == 0, story.again.stderr
+    assert "trials run:  0 of 4" in story.again.stdout
+    assert "MLflow page: " in story.again.stdout
+    assert "sqlite:///results/mlflow.db" in story.again.stdout
+
+
+def test_the_store_holds_every_trial_once(story: Story) -> None:
+    assert story.place.runs() == [("sweep", "FINISHED"), *[("trial", "FINISHED")] * 4]
+    assert story.place.doubled() == 0
+    counts = story.place.query(
+        "SELECT count(DISTINCT step), max(step) FROM metrics WHERE key = 'test/top1' GROUP BY run_uuid"
+    )
+    assert counts == [(2, 2)] * 4
+    params = story.place.query("SELECT count(*) FROM params GROUP BY run_uuid")
+    assert len(params) == 4
+    assert min(params)[0] > 25
+
+
+def test_the_store_holds_the_numbers_of_the_records(story: Story) -> None:
+    stored = story.place.query(
+        "SELECT t.value, m.key, m.step, m.value FROM metrics m JOIN tags t USING (run_uuid)"
+        f" WHERE t.key = '{Tag.TRIAL}' AND m.key NOT LIKE 'time/%' AND m.key NOT LIKE 'perf/%'"
+    )
+    recorded = {
+        (trial, key, epoch.epoch, value)
+        for trial in story.place.statuses()
+        for epoch in story.place.records.epochs(trial)
+        for key, value in epoch.metrics.items()
+        if not key.startswith(("time/", "perf/"))
+    }
+    assert set(stored) == recorded
+
+
+def test_output_is_quiet_and_plain_where_there_is_no_terminal(story: Story) -> None:
+    for run in (story.faulty, story.mended, story.again):
+        assert "\x1b" not in run.stdout + run.stderr
+        assert "Traceback" not in run.stderr
+    assert story.again.stderr == "tiny: 4 trials, 4 done before, 0 to run\n"
+    assert all(line.startswith(("tiny: ", "failed: ", "error: ")) for line in story.faulty.stderr.splitlines())
+
+
+def test_nothing_of_ray_is_left(story: Story) -> None:
+    assert list((story.place.folder / "results" / "ray").iterdir()) == []
+
+
+def test_plan_and_status_show_what_is_done(story: Story) -> None:
+    planned = story.place.ottt("sweep", "plan", "tiny.yaml", "seeds=3")
+    assert planned.stdout.splitlines()[-1] == "tiny: 4 of 6 trials done"
+    status = json.loads(story.place.ottt("sweep", "status", "tiny", "--json").stdout)
+    assert status["done"] == 4
+    assert status["running"] is False
+    assert {trial["status"] for trial in status["trials"]} == {"finished"}
+
+
+def test_compare_writes_each_format(story: Story) -> None:
+    table = story.place.ottt("compare", "tiny", "--metric", "val/top1", "--format", "json")
+    assert json.loads(table.stdout)["metric"] == "val/top1"
+    by_spec = story.place.ottt("compare", "tiny.yaml", "--format", "csv")
+    assert len(by_spec.stdout.splitlines()) == 3
+
+
+def test_the_user_s_mistakes_start_nothing(tmp_path: Path) -> None:
+    here = place(tmp_path)
+    wrong = here.ottt("sweep", "run", "tiny.yaml", "data.name=cifar9", "axes.T=[]", "epoch=3")
+    assert wrong.returncode == 2
+    lines = wrong.stderr.splitlines()
+    assert [line.split(",")[-1] for line in lines] == [" got 'cifar9'", " got 3", " got []"]
+    assert all(line.startswith("error: override: ") for line in lines)
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_trial_larger_than_the_machine_makes_no_run(tmp_path: Path) -> None:
+    here = place(tmp_path)
+    refused = here.ottt("sweep", "run", "tiny.yaml", "resources.cpu=4096")
+    assert refused.returncode == 2
+    assert refused.stderr.splitlines()[-1].startswith("error: resources.cpu must be <= ")
+    assert not (tmp_path / "results" / "trials").exists()
+    assert here.query("SELECT count(*) FROM runs") == [(0,)]
+
+
+def test_ctrl_c_records_what_is_done_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    here = place(tmp_path)
+    arguments = ("sweep", "run", "tiny.yaml", "epochs=6")
+    process = subprocess.Popen(
+        here.command(*arguments),
+        cwd=here.folder,
+        env=here.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while Status.FINISHED not in here.statuses().values() and process.poll() is None:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    done = sum(status is Status.FINISHED for status in here.statuses().values())
+    assert 1 <= done < 4
+    assert said.splitlines()[-1] == (
+        f"interrupted: {done} of 4 trials done; to go on: ottt sweep run tiny.yaml epochs=6"
+    )
+    assert set(here.statuses().values()) == {Status.FINISHED, Status.INTERRUPTED}
+    statuses = [status for kind, status in here.runs() if kind == "trial"]
+    assert statuses.count("FINISHED") == done
+    assert set(here.runs()) >= {("sweep", "KILLED"), ("trial", "KILLED")}
+    assert "RUNNING" not in statuses
+
+    resumed = here.ottt(*arguments)
+    assert resumed.returncode == 0, resumed.stderr
+    assert f"trials run:  {4 - done} of 4" in resumed.stdout
+    assert here.runs() == [("sweep", "FINISHED"), *[("trial", "FINISHED")] * 4]
+    assert here.doubled() == 0
+    counts = here.query("SELECT count(*) FROM metrics WHERE key = 'test/top1' GROUP BY run_uuid")
+    assert counts == [(6,)] * 4
