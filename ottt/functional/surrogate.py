@@ -7,7 +7,7 @@ Every derivative has its maximum at x = 0, where the sigmoid's is alpha / 4 and 
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from torch import Tensor
 Curve = Callable[[Tensor, float], Tensor]
 
 LEAK = 0.01  # slope of `piecewise_leaky` outside its window, as a share of the slope inside
+TAIL = 1e-20  # surrogates that vanish exponentially are cut off where they are smaller
 SHARPNESS = 10.0  # of the two corners of `quasi_clamp`
 
 
@@ -27,8 +28,8 @@ class Surrogate(NamedTuple):
 
 def sigmoid(x: Tensor, alpha: float) -> Tensor:
     """alpha sig(alpha x) (1 - sig(alpha x)); the paper's choice, with alpha = 4."""
-    sig = torch.sigmoid(alpha * x)
-    return alpha * sig * (1 - sig)
+    sig = _without_tail(torch.mul(x, alpha).sigmoid_())
+    return torch.addcmul(sig, sig, sig, value=-1).mul_(alpha)
 
 
 def atan(x: Tensor, alpha: float) -> Tensor:
@@ -48,7 +49,7 @@ def rectangle(x: Tensor, alpha: float) -> Tensor:
 
 def gaussian(x: Tensor, alpha: float) -> Tensor:
     """alpha / sqrt(pi) exp(-(alpha x)^2), the derivative of the error function's step."""
-    return alpha / math.sqrt(math.pi) * torch.exp(-((alpha * x) ** 2))
+    return _without_tail(torch.mul(x, alpha).square_().neg_().exp_()).mul_(alpha / math.sqrt(math.pi))
 
 
 def fast_sigmoid(x: Tensor, alpha: float) -> Tensor:
@@ -65,6 +66,11 @@ def piecewise_leaky(x: Tensor, alpha: float) -> Tensor:
 def quasi_clamp(x: Tensor, alpha: float) -> Tensor:
     """alpha (sig(k (alpha x + 1/2)) - sig(k (alpha x - 1/2))), k = SHARPNESS: a rectangle with soft edges."""
     return alpha * (torch.sigmoid(SHARPNESS * (alpha * x + 0.5)) - torch.sigmoid(SHARPNESS * (alpha * x - 0.5)))
+
+
+def _without_tail(curve: Tensor) -> Tensor:
+    """Zero where `curve` is below TAIL, in place: denormal numbers there make processors many times slower."""
+    return torch.nn.functional.threshold_(curve, TAIL, 0.0)
 
 
 def _fast_sigmoid_primitive(x: Tensor, alpha: float) -> Tensor:
@@ -97,32 +103,3 @@ SURROGATES: dict[str, Surrogate] = {
     "piecewise_leaky": Surrogate(_piecewise_leaky_primitive, piecewise_leaky),
     "quasi_clamp": Surrogate(_quasi_clamp_primitive, quasi_clamp),
 }
-
-
-class _Spike(torch.autograd.Function):
-    """H(x) with H(0) = 1 forward, the surrogate's derivative backward."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, derivative: Curve, alpha: float) -> Tensor:
-        ctx.save_for_backward(x)
-        ctx.derivative, ctx.alpha = derivative, alpha
-        return (x >= 0).to(x.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        (x,) = ctx.saved_tensors
-        return grads[0] * ctx.derivative(x, ctx.alpha), None, None
-
-
-def spike(x: Tensor, *, derivative: Curve = sigmoid, alpha: float = 4.0) -> Tensor:
-    """Spikes of neurons at distance x = u - v_threshold from their threshold.
-
-    Args:
-        x: any shape.
-        derivative: the surrogate's.
-        alpha: its steepness.
-
-    Returns:
-        1 where x >= 0, else 0, in x's shape and type.
-    """
-    return _Spike.apply(x, derivative, alpha)  # type: ignore[no-any-return]

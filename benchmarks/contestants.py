@@ -1,0 +1,240 @@
+"""What the training-step benchmark compares: one training step of each, on the same inputs.
+
+`ours`      the package, as `ottt train` runs it.
+`unfused`   the same network as the original method is written down: every weighted layer runs twice per time step,
+            kernels are standardised and the first layer is computed in every step.
+`jelly`     spikingjelly's OTTT (its VGG-WS, its OTTT neurons and its training loop).
+`floor`     the convolutions that the method cannot do without, and nothing else: one forward and one backward per
+            layer and time step, the first layer of a still image once, channels last.
+"""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import ottt
+from ottt.config import TrialConfig
+from ottt.data.info import DATASETS, DataInfo
+from ottt.loss import step_loss
+from ottt.models.base import Network
+from ottt.modules import Context, Conv2d, Linear, Spikes
+from ottt.rules import DTYPES, detached
+
+Step = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One cell of the benchmark."""
+
+    model: str
+    precision: str
+    time_steps: int
+    batch: int
+    size: int  # pixels
+    device: str
+    classes: int = 10
+
+    @property
+    def config(self) -> TrialConfig:
+        return ottt.load_config(
+            {
+                "model.name": self.model,
+                "precision": self.precision,
+                "T": self.time_steps,
+                "batch_size": self.batch,
+                "device": self.device,
+            }
+        )
+
+    @property
+    def data(self) -> DataInfo:
+        known = DATASETS["digits"]
+        return DataInfo(
+            **{**vars(known), "classes": self.classes, "channels": 3, "height": self.size, "width": self.size}
+        )
+
+    def inputs(self) -> tuple[Tensor, Tensor]:
+        generator = torch.Generator().manual_seed(0)
+        images = torch.randn(self.batch, 3, self.size, self.size, generator=generator)
+        labels = torch.randint(0, self.classes, (self.batch,), generator=generator)
+        return images.to(self.device), labels.to(self.device)
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """Geometry of one convolution as it ran: input [B,C,H,W], kernel [F,C/groups,K,K]."""
+
+    input: tuple[int, ...]
+    kernel: tuple[int, ...]
+    output: tuple[int, ...]
+    stride: int
+    padding: int
+    groups: int
+    first: bool
+
+    @property
+    def flops(self) -> float:
+        """Of one forward run; each of the two gradients costs as much."""
+        pixels = self.output[0] * self.output[2] * self.output[3]
+        return 2.0 * pixels * self.kernel[0] * self.kernel[1] * self.kernel[2] * self.kernel[3]
+
+
+def ours(case: Case) -> Step:
+    config = case.config
+    net = ottt.build_model(config, data=case.data).to(case.device, memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
+    rule = ottt.build_rule(config)
+    images, labels = case.inputs()
+    images = images.contiguous(memory_format=torch.channels_last)
+    return lambda: rule.train_batch(net, optimizer, images, labels)
+
+
+def unfused(case: Case) -> Step:
+    config = case.config
+    net = _twice(ottt.build_model(config, data=case.data)).to(case.device)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
+    images, labels = case.inputs()
+
+    def step() -> None:
+        context, state = _Unshared(trace="decay", dtype=DTYPES[case.precision]), None
+        optimizer.zero_grad()
+        for _ in range(case.time_steps):
+            out, state = net(images, state, context)
+            step_loss(out, labels, time_steps=case.time_steps, mse_weight=0.05).backward()
+            state = detached(state)
+        optimizer.step()
+
+    return step
+
+
+def jelly(case: Case) -> Step:
+    from spikingjelly.activation_based import functional, surrogate
+    from spikingjelly.activation_based.learning.online_learning import ottt_online_training
+    from spikingjelly.activation_based.model.spiking_vggws_ottt import ottt_spiking_vggws
+
+    if case.model != "vgg11_ws":
+        raise ValueError(f"spikingjelly has no OTTT network like {case.model}")
+    net = ottt_spiking_vggws(num_classes=case.classes, surrogate_function=surrogate.Sigmoid(alpha=4.0)).to(case.device)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
+    images, labels = case.inputs()
+    images_BTCHW = images[:, None].expand(-1, case.time_steps, -1, -1, -1)
+    labels_BT = labels[:, None].expand(-1, case.time_steps)
+    dtype = DTYPES[case.precision]
+
+    def loss(out: Tensor, target: Tensor) -> Tensor:
+        return step_loss(out, target, time_steps=case.time_steps, mse_weight=0.05)
+
+    def step() -> None:
+        with torch.autocast(case.device, dtype) if dtype is not None else nullcontext():
+            ottt_online_training(net, optimizer, images_BTCHW, labels_BT, loss, online=False)
+        functional.reset_net(net)
+
+    return step
+
+
+def floor(case: Case) -> Step:
+    dtype = DTYPES[case.precision] or torch.float32
+    layers = convolutions(case)
+
+    def tensor(*shape: int) -> Tensor:
+        values = torch.randn(shape, device=case.device).to(dtype)
+        return values.contiguous(memory_format=torch.channels_last)
+
+    operands = [(layer, tensor(*layer.input), tensor(*layer.kernel), tensor(*layer.output)) for layer in layers]
+
+    def run(layer: Convolution, x: Tensor, w: Tensor, g: Tensor) -> None:
+        F.conv2d(x, w, None, layer.stride, layer.padding, 1, layer.groups)
+        _backward(x, w, g, layer)
+
+    def step() -> None:
+        for t in range(case.time_steps):
+            for layer, x, w, g in operands:
+                if t == 0 or not layer.first:
+                    run(layer, x, w, g)
+
+    return step
+
+
+def convolutions(case: Case) -> list[Convolution]:
+    """Every convolution of the case's network, as one time step after the first runs it."""
+    net = ottt.build_model(case.config, data=case.data)
+    found: list[Convolution] = []
+
+    def note(layer: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        assert isinstance(layer, Conv2d)
+        x = args[0].s if isinstance(args[0], Spikes) else args[0]
+        kernel = tuple(layer.weight.shape)
+        geometry = layer.stride, layer.padding, layer.groups
+        found.append(Convolution(tuple(x.shape), kernel, tuple(output.shape), *geometry, first=layer is net.stem))
+
+    images, _ = Case(**{**vars(case), "device": "cpu"}).inputs()
+    with torch.no_grad():
+        _, state = net(images)
+        for layer in net.modules():
+            if isinstance(layer, Conv2d):
+                layer.register_forward_hook(note)
+        net(images, state)
+    return found
+
+
+def needed_flops(case: Case) -> float:
+    """Floating point operations of the convolutions in one training step."""
+    return sum(layer.flops * (2 if layer.first else 3 * case.time_steps) for layer in convolutions(case))
+
+
+def _backward(x: Tensor, w: Tensor, g: Tensor, layer: Convolution) -> None:
+    torch.ops.aten.convolution_backward(
+        g,
+        x,
+        w,
+        None,
+        [layer.stride] * 2,
+        [layer.padding] * 2,
+        [1, 1],
+        False,
+        [0, 0],
+        layer.groups,
+        [not layer.first, True, False],
+    )
+
+
+class _Unshared(Context):
+    """Computes kernels and the first layer whenever they are asked for."""
+
+    def shared(self, owner: nn.Module, make: Callable[[], Tensor]) -> Tensor:
+        return make()
+
+
+class _Swap(torch.autograd.Function):
+    """Value of the second argument, gradient to the first (and, for spikes, to both)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, value: Tensor) -> Tensor:
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
+        return grads[0], grads[0]
+
+
+def _twice(net: Network) -> Network:
+    """Let every traced layer of `net` run once on the spikes for the value and once on the traces for the gradient."""
+
+    def traced(layer: Conv2d | Linear) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
+        def run(s: Tensor, a: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+            with torch.no_grad():
+                value = layer.apply_plain(s, kernel, bias)
+            return _Swap.apply(layer.apply_plain(_Swap.apply(s, a), kernel, bias), value)
+
+        return run
+
+    for layer in net.modules():
+        if isinstance(layer, Conv2d | Linear):
+            layer.apply_traced = traced(layer)  # type: ignore[method-assign]
+    return net
