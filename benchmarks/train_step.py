@@ -3,7 +3,7 @@
     python -m benchmarks.train_step                     # the headline cases: batch 32, T = 6
     python -m benchmarks.train_step --time-steps 1,2,4,6,12 --batches 8,32 --plot
 
-All contestants of a case take turns in one process; medians over the rounds. Writes benchmarks/results/DATE-DEVICE.json.
+All contestants of a case take turns in one process; medians over the rounds. The results go to benchmarks/results/.
 """
 
 import gc

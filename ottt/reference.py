@@ -11,6 +11,8 @@ from torch import Tensor
 from ottt.errors import UserError, first_line
 from ottt.models.base import Network
 
+COUNTER = "num_batches_tracked"
+
 
 def reference_state_dict(net: Network) -> dict[str, Tensor]:
     """The parameters and buffers of `net` under the original's names.
@@ -39,6 +41,8 @@ def load_reference_weights(net: Network, source: str | Path | Mapping[str, Any])
         raise UserError(f"{place}: must hold a state dict under 'net', as the original's checkpoints do")
     given = {str(name).removeprefix("module."): value for name, value in content["net"].items()}
     expected = reference_state_dict(net)
+    # Batch normalisation counts its batches and makes no use of the number; old files lack it.
+    given |= {name: value for name, value in expected.items() if name.endswith(COUNTER) and name not in given}
     problems = [f"{place}: {name} is missing" for name in expected if name not in given]
     problems += [f"{place}: {name} is left over" for name in given if name not in expected]
     problems += [

@@ -27,6 +27,8 @@ def problems(source: object = None, *overrides: str) -> tuple[str, ...]:
         ("neuron.tau=.nan", "override: neuron.tau must be finite, got nan"),
         ("T=2.5", "override: T must be a whole number, got 2.5"),
         ("T=true", "override: T must be a whole number, got True"),
+        ("T_eval=1,x", "override: T_eval.1 must be a whole number, got 'x'"),
+        ("T_eval=[0]", "override: T_eval.0 must be >= 1, got 0"),
         ("T=0", "override: T must be >= 1 time steps, got 0"),
         ("data.name=digit", "override: data.name must be one of "),
         ("rule.update=onlin", "(did you mean online?), got 'onlin'"),
@@ -87,6 +89,7 @@ def test_yaml_numbers_and_words_mean_what_they_say(tmp_path: Path) -> None:
     assert (config.neuron.tau, config.neuron.v_threshold) == (2.0, 0.5)
     assert config.T_eval == (1, 2)
     assert parse_override("a=no") == ("a", "no")
+    assert [ottt.load_config(None, [f"T_eval={text}"]).T_eval for text in ("1,2, 4", "3")] == [(1, 2, 4), (3,)]
 
 
 @pytest.mark.parametrize("name", preset_names())

@@ -127,3 +127,51 @@ def test_reference_file_round_trip(tmp_path: Path) -> None:
     again = ottt.reference_state_dict(net)
     assert list(again) == list(written)
     assert all(torch.equal(again[name], written[name]) for name in written)
+
+
+def test_a_missing_batch_counter_is_no_mistake() -> None:
+    net = network_of(next(case for case in CASES if case["tag"].startswith("vgg11_bn")))
+    state = {name: value for name, value in reference_state_dict(net).items() if "num_batches" not in name}
+    load_reference_weights(net, {"net": state})
+    del state["features.1.running_mean"]
+    with pytest.raises(ottt.UserError, match=r"features\.1\.running_mean is missing"):
+        load_reference_weights(net, {"net": state})
+
+
+class Opens:
+    """Unpickling this would run code."""
+
+    def __reduce__(self) -> Any:
+        return open, ("/dev/null",)
+
+
+def test_a_reference_file_that_does_not_fit_names_every_key(tmp_path: Path) -> None:
+    case = CASES[0]
+    net = network_of(case)
+    state = {f"module.{name}": value for name, value in reference_state_dict(net).items()}  # of parallel training
+    load_reference_weights(net, {"net": state})
+    del state["module.features.3.op.gain"]
+    state["fb_conv.op.weight"] = torch.zeros(1)
+    state["module.classifier.0.op.bias"] = torch.zeros(7)
+    torch.save({"net": state}, tmp_path / "b.pth")
+    with pytest.raises(ottt.UserError) as error:
+        load_reference_weights(net, tmp_path / "b.pth")
+    assert error.value.problems == (
+        f"{tmp_path}/b.pth: features.3.op.gain is missing",
+        f"{tmp_path}/b.pth: fb_conv.op.weight is left over",
+        f"{tmp_path}/b.pth: classifier.0.op.bias must have shape [10], got [7]",
+    )
+
+
+def test_a_reference_file_never_runs_code(tmp_path: Path) -> None:
+    net = network_of(CASES[0])
+    torch.save({"net": {"features.0.weight": Opens()}}, tmp_path / "evil.pth")
+    with pytest.raises(ottt.UserError, match="must be a checkpoint of tensors alone"):
+        load_reference_weights(net, tmp_path / "evil.pth")
+    (tmp_path / "cut.pth").write_bytes(b"PK")
+    with pytest.raises(ottt.UserError, match="must be a checkpoint of tensors alone"):
+        load_reference_weights(net, tmp_path / "cut.pth")
+    with pytest.raises(ottt.UserError, match="must hold a state dict under 'net'"):
+        load_reference_weights(net, {"state_dict": {}})
+    with pytest.raises(ottt.UserError, match="the original implementation has no network like Recurrent"):
+        reference_state_dict(ottt.build_model(ottt.load_config({"model.name": "r400"})))

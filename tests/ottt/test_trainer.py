@@ -9,14 +9,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 import ottt
 from ottt.checkpoint import NEWEST, PREVIOUS, DamagedCheckpointWarning
-from ottt.data import load_data
-from ottt.data.splits import stratified
 from ottt.schema import Status
 from ottt.trainer import Trainer
 
@@ -30,38 +27,6 @@ def untimed(metrics: dict[str, float]) -> dict[str, float]:
 
 def weights(trainer: Trainer) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in trainer.net.parameters()])
-
-
-def test_digits_are_split_by_class_without_overlap() -> None:
-    config = ottt.load_config("digits").data
-    splits = load_data(config)
-    sizes = [len(part.labels) for part in (splits.train, splits.val, splits.test)]
-    assert sum(sizes) == 1797
-    assert sizes == pytest.approx([0.85 * 0.8 * 1797, 0.15 * 0.8 * 1797, 0.2 * 1797], abs=6)
-    for part in (splits.train, splits.val, splits.test):
-        shares = np.bincount(part.labels) / len(part.labels)
-        assert shares == pytest.approx(np.full(10, 0.1), abs=0.006)
-    assert splits.train.inputs.mean() == pytest.approx(0, abs=1e-4)
-    assert splits.train.inputs.std() == pytest.approx(1, abs=1e-4)
-    rows = [part.inputs.reshape(len(part.labels), -1) for part in (splits.train, splits.test)]
-    assert not {row.tobytes() for row in rows[0]} & {row.tobytes() for row in rows[1]}
-
-
-def test_split_digest_follows_the_split() -> None:
-    config = ottt.load_config("digits")
-    digests = {load_data(config.replace(change).data).digest for change in ({}, {"data.split_seed": 1})}
-    assert len(digests) == 2
-    assert load_data(config.data).digest in digests
-    no_val = load_data(config.replace({"data.val_fraction": 0.0}).data)
-    assert len(no_val.val.labels) == 0
-    assert np.array_equal(no_val.test.labels, load_data(config.data).test.labels)
-
-
-def test_stratified_by_hand() -> None:
-    first, second = stratified(np.array([0, 0, 0, 0, 1, 1]), 0.5, seed=3)
-    assert sorted([*first, *second]) == [0, 1, 2, 3, 4, 5]
-    assert len([i for i in second if i < 4]) == 2
-    assert len([i for i in second if i >= 4]) == 1
 
 
 def test_learns_the_digits() -> None:
