@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ottt.config import TrialConfig as TrialConfig
     from ottt.config import load_config as load_config
     from ottt.errors import UserError as UserError
-    from ottt.evaluation import EvalReport as EvalReport
+    from ottt.evalreport import EvalReport as EvalReport
     from ottt.evaluation import evaluate as evaluate
     from ottt.models import build_model as build_model
     from ottt.reference import load_reference_weights as load_reference_weights
@@ -25,7 +25,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Diverged": "ottt.trainer",
-    "EvalReport": "ottt.evaluation",
+    "EvalReport": "ottt.evalreport",
     "TrainResult": "ottt.trainer",
     "Trainer": "ottt.trainer",
     "TrialConfig": "ottt.config",

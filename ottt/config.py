@@ -11,8 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from ottt.data.info import DATASETS
 from ottt.errors import UserError
 from ottt.yamlfile import Document, KeyPath, flatten, merge, nest, parse_override, read_yaml
 
@@ -38,7 +39,16 @@ ModelName = Literal[
     "nfwide_resnet101_2",
     "r400",
 ]
-DataName = Literal["digits"]
+DataName = Literal[
+    "cifar10",
+    "cifar100",
+    "fashion_mnist",
+    "imagenet",
+    "cifar10_dvs",
+    "dvs128_gesture",
+    "digits",
+    "digits_dvs",
+]
 RuleName = Literal["ottt", "sltt", "ndot", "sltt_k", "bptt", "tbptt"]
 ONLINE_RULES = frozenset({"ottt", "sltt", "ndot"})  # can update the weights in every time step
 RULES_WITH_K = frozenset({"sltt_k", "tbptt"})
@@ -50,13 +60,45 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+class AugmentConfig(Section):
+    """Random changes of training samples, drawn anew every time; the same for all frames of a recording."""
+
+    crop: int = Field(0, ge=0)  # pixels of black around a sample that is then cropped to its size; imagenet has its own
+    flip: float = Field(0.0, ge=0, le=1)  # probability of left-right
+    cutout: float = Field(0.0, ge=0, le=1)  # probability of a rectangle of one random value; still images
+
+
+class FramesConfig(Section):
+    """How the events of a recording become T frames."""
+
+    by: Literal["count", "time"] = "count"  # frames of as many events each | of as much time each
+    size: int | None = Field(None, ge=1)  # pixels, height and width; None: the sensor's
+    train_steps: int | None = Field(None, ge=1)  # T_train: frames drawn for each training batch, in order; None: all T
+
+
 class DataConfig(Section):
-    """Which data, and how they are split."""
+    """Which data, how they are split and prepared."""
 
     name: DataName = "digits"
-    root: str = "data"  # folder of downloaded sets
+    root: str = "data"  # folder of downloaded sets and of what is prepared from them
     val_fraction: float = Field(0.15, ge=0, lt=1)  # of the training samples; 0: the paper's protocol
     split_seed: int = Field(0, ge=0)  # same split for every trial seed
+    augment: AugmentConfig = AugmentConfig()
+    frames: FramesConfig = FramesConfig()
+    workers: int = Field(4, ge=0)  # processes that decode images; imagenet
+
+    def unread(self) -> frozenset[str]:
+        """Keys that do not change the result with this data set."""
+        unread = {"data.root", "data.workers"}
+        if DATASETS[self.name].events:
+            unread.add("data.augment.cutout")
+        else:
+            unread |= {f"data.frames.{key}" for key in FramesConfig.model_fields}
+        if self.name == "imagenet":
+            unread.add("data.augment.crop")
+        if self.val_fraction == 0:
+            unread.add("data.split_seed")
+        return frozenset(unread)
 
 
 class ModelConfig(Section):
@@ -129,7 +171,16 @@ class ScheduleConfig(Section):
     gamma: float = Field(0.1, gt=0, le=1)  # ... times this
 
 
-TimeSteps = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)]
+def _listed(steps: object) -> object:
+    """`4` and `1,2,4`, as people type them, besides lists."""
+    if isinstance(steps, str):
+        return [int(part) if part.strip().isdecimal() else part for part in steps.split(",")]
+    return [steps] if isinstance(steps, int) else steps
+
+
+TimeSteps = Annotated[
+    tuple[Annotated[int, Field(ge=1, strict=True)], ...], BeforeValidator(_listed), Field(strict=False)
+]
 
 
 class TrialConfig(Section):
@@ -161,9 +212,19 @@ class TrialConfig(Section):
             raise ValueError(f"rule.update must be accumulate for {rule.name}: it has no update per step, got 'online'")
         if rule.name in RULES_WITH_K and rule.k is None:
             raise ValueError(f"rule.k is required by {rule.name}")
-        if rule.name in RULES_WITH_K and rule.k is not None and rule.k > self.T:
-            raise ValueError(f"rule.k must be <= T = {self.T} for {rule.name}, got {rule.k}")
+        if DATASETS[self.data.name].events and (longest := max(self.T_eval, default=0)) > self.T:
+            raise ValueError(f"T_eval must be <= T = {self.T}, the frames of {self.data.name}, got {longest}")
+        if self.train_steps > self.T:
+            raise ValueError(f"data.frames.train_steps must be <= T = {self.T}, got {self.train_steps}")
+        if rule.name in RULES_WITH_K and rule.k is not None and rule.k > self.train_steps:
+            raise ValueError(f"rule.k must be <= T = {self.train_steps} for {rule.name}, got {rule.k}")
         return self
+
+    @property
+    def train_steps(self) -> int:
+        """Time steps in training: T, unless fewer frames of event data are drawn."""
+        drawn = self.data.frames.train_steps if DATASETS[self.data.name].events else None
+        return self.T if drawn is None else drawn
 
     def flat(self) -> dict[str, Any]:
         """Every setting by its dotted key."""
@@ -173,11 +234,12 @@ class TrialConfig(Section):
         """The settings that determine the result, with defaults that depend on others resolved.
 
         Two configurations that must give the same result have equal effective settings: paths and the device are
-        left out, and so is what the chosen neuron, optimizer or schedule does not read.
+        left out, and so is what the chosen data set, neuron, optimizer or schedule does not read.
         """
         flat = self.flat()
         flat["neuron.trace_decay"] = self.neuron.decay_of_trace
-        unused = {"device", "data.root"}
+        flat["data.frames.train_steps"] = self.train_steps
+        unused = {"device", *self.data.unread()}
         if self.neuron.kind == "if":
             unused.add("neuron.tau")
         if self.rule.name not in RULES_WITH_K:

@@ -11,45 +11,11 @@ from torch import Tensor
 
 from ottt.config import TrialConfig
 from ottt.energy import OperationMeter, energy_nj
+from ottt.evalreport import EvalReport
 from ottt.loss import step_loss
 from ottt.models.base import Network
 from ottt.modules import Context, State
 from ottt.rules import DTYPES
-
-
-@dataclass(frozen=True)
-class EvalReport:
-    """What an evaluation measured. Everything but `top1_at` refers to T time steps.
-
-    Attributes:
-        samples: how many.
-        time_steps: T.
-        loss: per sample, nats.
-        top1: share of samples whose class has the highest summed output.
-        top5: share whose class is among the five highest.
-        top1_at: top1 if the sequence had ended after so many time steps.
-        layers: name of each layer of neurons.
-        rates: spikes per neuron and time step, one entry per layer of neurons.
-        total_rate: the same over all neurons of the network.
-        synops: synaptic operations per sample.
-        macs: multiplications and accumulations of real-valued inputs per sample.
-        energy_nj: estimate per sample, nanojoule; see `ottt.energy`.
-        confusion: counts [K][K], true class by predicted class.
-    """
-
-    samples: int
-    time_steps: int
-    loss: float
-    top1: float
-    top5: float
-    top1_at: dict[int, float]
-    layers: tuple[str, ...]
-    rates: tuple[float, ...]
-    total_rate: float
-    synops: float
-    macs: float
-    energy_nj: float
-    confusion: tuple[tuple[int, ...], ...]
 
 
 @dataclass

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ottt.evaluation import EvalReport
+from ottt.evalreport import EvalReport
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -234,14 +234,14 @@ RULES: dict[str, Callable[[Settings, TrialConfig], Rule]] = {
     "sltt": lambda settings, config: ForwardInTime(settings, None, config.rule.update == "online"),
     "ndot": lambda settings, config: ForwardInTime(settings, "ndot", config.rule.update == "online"),
     "sltt_k": lambda settings, config: SomeStepsInTime(settings, _k(config)),
-    "bptt": lambda settings, config: BackwardThroughTime(settings, config.T),
+    "bptt": lambda settings, config: BackwardThroughTime(settings, config.train_steps),
     "tbptt": lambda settings, config: BackwardThroughTime(settings, _k(config)),
 }
 
 
 def build_rule(config: TrialConfig) -> Rule:
     """The update rule of `config`."""
-    settings = Settings(config.T, config.loss.mse_weight, DTYPES[config.precision])
+    settings = Settings(config.train_steps, config.loss.mse_weight, DTYPES[config.precision])
     return RULES[config.rule.name](settings, config)
 
 

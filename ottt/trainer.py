@@ -15,15 +15,18 @@ from torch.amp.grad_scaler import GradScaler
 
 from ottt.checkpoint import read_checkpoint, write_checkpoint
 from ottt.config import TrialConfig
-from ottt.data import Samples, batches, load_data, to_device
+from ottt.data.load import load_data
+from ottt.data.samples import Samples
 from ottt.errors import UserError
-from ottt.evaluation import EvalReport, evaluate
+from ottt.evalreport import EvalReport
+from ottt.evaluation import evaluate
 from ottt.models import build_model
 from ottt.optim import build_optimizer, build_schedule
 from ottt.rules import build_rule
-from ottt.schema import Status, rate_of_layer
+from ottt.schema import Status, rate_of_layer, top1_at
 
-EVAL_BATCH = 512  # samples per batch of an evaluation
+EVAL_BATCH = 512  # samples per batch of an evaluation, at most ...
+EVAL_TO_TRAIN = 4  # ... and at most so many times a training batch, which fits with all that a backward pass keeps
 
 
 class Diverged(Exception):
@@ -54,29 +57,28 @@ class Trainer:
         epoch: epochs completed.
         device: where it runs.
         data_digest: fingerprint of the data and their split.
+        report: of the test samples after the last epoch trained here; None before one.
     """
 
     def __init__(self, config: TrialConfig, *, device: torch.device | None = None) -> None:
         self.config = config
         self.device = device or choose_device(config.device)
         self.epoch = 0
+        self.report: EvalReport | None = None
         torch.use_deterministic_algorithms(config.deterministic)
-        splits = load_data(config.data)
-        self.data_digest = splits.digest
-        self.train_set = to_device(splits.train, self.device)
-        self.eval_sets = {
-            name: to_device(part, self.device)
-            for name, part in (("val", splits.val), ("test", splits.test))
-            if len(part.labels)
-        }
+        data = load_data(config, self.device)
+        self.data_digest = data.digest
+        self.train_set = data.train
+        self.eval_sets = {name: part for name, part in (("val", data.val), ("test", data.test)) if len(part)}
         self.net = build_model(config).to(self.device)
         self.rule = build_rule(config)
         self.scaler = GradScaler(self.device.type) if config.precision == "fp16" else None
         self.optimizer = build_optimizer(self.net.parameters(), config.optim)
         self.schedule = build_schedule(self.optimizer, config)
-        order_seed, mask_seed = np.random.SeedSequence(config.seed).generate_state(2, np.uint64).tolist()
-        self.order = torch.Generator().manual_seed(order_seed)  # of the samples
+        order_seed, mask_seed, change_seed = np.random.SeedSequence(config.seed).generate_state(3, np.uint64).tolist()
+        self.order = torch.Generator().manual_seed(order_seed)  # of the samples and of the frames drawn
         self.masks = torch.Generator(self.device).manual_seed(mask_seed)  # of dropout
+        self.augmentation = torch.Generator(self.device).manual_seed(change_seed)
 
     @property
     def done(self) -> bool:
@@ -119,12 +121,14 @@ class Trainer:
         reports = {name: self.evaluate(samples) for name, samples in self.eval_sets.items()}
         for name, report in reports.items():
             metrics |= {f"{name}/loss": report.loss, f"{name}/top1": report.top1, f"{name}/top5": report.top5}
-        metrics |= _cost(reports["test"])
+        self.report = reports["test"]
+        metrics |= _cost(self.report)
         return metrics
 
     def evaluate(self, samples: Samples) -> EvalReport:
         """Evaluate the network as it is now."""
-        return evaluate(self.net, batches(samples, EVAL_BATCH), self.config)
+        size = min(EVAL_BATCH, EVAL_TO_TRAIN * self.config.batch_size)
+        return evaluate(self.net, samples.batches(size), self.config)
 
     def save(self, folder: Path) -> Path:
         """Write a checkpoint into `folder`, from which `load` goes on bit for bit as if nothing had happened."""
@@ -138,6 +142,7 @@ class Trainer:
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
             "order": self.order.get_state(),
             "masks": self.masks.get_state(),
+            "augmentation": self.augmentation.get_state(),
         }
         return write_checkpoint(folder, state)
 
@@ -157,6 +162,7 @@ class Trainer:
             self.scaler.load_state_dict(state["scaler"])
         self.order.set_state(state["order"])
         self.masks.set_state(state["masks"])
+        self.augmentation.set_state(state["augmentation"])
         self.epoch = state["epoch"]
 
     def _fit(self) -> tuple[float, float]:
@@ -165,7 +171,7 @@ class Trainer:
         size = self.config.batch_size
         loss = torch.zeros((), device=self.device)
         hits = torch.zeros((), device=self.device)
-        for inputs, labels in batches(self.train_set, size, generator=self.order):
+        for inputs, labels in self.train_set.training_batches(size, order=self.order, augmentation=self.augmentation):
             batch = self.rule.train_batch(
                 self.net, self.optimizer, inputs, labels, generator=self.masks, scaler=self.scaler
             )
@@ -254,9 +260,10 @@ def choose_device(name: str) -> torch.device:
 
 
 def _cost(report: EvalReport) -> dict[str, float]:
-    """What inference costs: firing rates, operations, energy."""
+    """What inference costs: firing rates, operations, energy; accuracy at other numbers of time steps."""
     rates = {rate_of_layer(i): rate for i, rate in enumerate(report.rates)}
-    return rates | {
+    at = {top1_at(steps): top1 for steps, top1 in report.top1_at.items()} if len(report.top1_at) > 1 else {}
+    return rates | at | {
         "rate/total": report.total_rate,
         "energy/synops": report.synops,
         "energy/nj": report.energy_nj,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from ottt.config import TrialConfig
-from ottt.data.info import DATASETS, DataInfo
+from ottt.data.info import DataInfo, shape_of
 from ottt.models.base import Network
 from ottt.models.recurrent import Recurrent
 from ottt.models.resnet import NFResNet, ResNetDesign
@@ -112,4 +112,4 @@ def build_model(config: TrialConfig, *, data: DataInfo | None = None) -> Network
         data: other input channels, size or classes than those of the data set.
     """
     generator = torch.Generator().manual_seed(config.seed)
-    return MODELS[config.model.name].build(config, data or DATASETS[config.data.name], generator)
+    return MODELS[config.model.name].build(config, data or shape_of(config.data), generator)

@@ -1,0 +1,108 @@
+"""From recordings of an event camera to cached frames: the one path of real and of simulated recordings.
+
+Shapes: N recordings, T frames, H W frame.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from ottt.data.cache import INPUTS, LABELS, cached
+from ottt.data.events import Events, checked, frame_by_count, frame_by_time, gather, resized
+from ottt.data.sets import Prepared
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """The recordings of a data set, to be read one after another.
+
+    Attributes:
+        labels: [N] int64.
+        train: how many, from the first, are for training.
+        read: yields the position of a recording among the labels, where it is from, and its events; each position
+            once, in any order.
+    """
+
+    labels: NDArray[np.int64]
+    train: int
+    read: Callable[[], Iterator[tuple[int, str, Events]]]
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How the events of a recording become frames.
+
+    Attributes:
+        frames: T.
+        by: "count" or "time", see `ottt.data.events`.
+        height: of the sensor, pixels.
+        width: of the sensor, pixels.
+        size: height and width of the frames; None: the sensor's.
+    """
+
+    frames: int
+    by: str
+    height: int
+    width: int
+    size: int | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Shape of the frames of one recording, [T,2,H,W]."""
+        return self.frames, 2, self.size or self.height, self.size or self.width
+
+    def __call__(self, events: Events) -> NDArray[np.float32]:
+        """The frames of a recording, [T,2,H,W]."""
+        count = len(events.t)
+        frame_N = frame_by_count(count, self.frames) if self.by == "count" else frame_by_time(events.t, self.frames)
+        counts = gather(events, frame_N, frames=self.frames, height=self.height, width=self.width)
+        return counts if self.size is None else resized(counts, self.size)
+
+
+def cached_frames(
+    root: Path, name: str, framing: Framing, source: Mapping[str, Any], open_recordings: Callable[[], Recordings]
+) -> Prepared:
+    """The frames of all recordings of a data set.
+
+    Args:
+        root: folder of the data sets.
+        name: of the data set.
+        framing: how frames are made.
+        source: what identifies the recordings, as JSON values.
+        open_recordings: called only when the frames have to be made.
+
+    Raises:
+        UserError: a recording is missing or damaged.
+    """
+
+    def build(folder: Path) -> int:
+        recordings = open_recordings()
+        _write(folder, recordings, framing)
+        np.save(folder / LABELS, recordings.labels)
+        return recordings.train
+
+    facts = {"frames": framing.frames, "by": framing.by, "size": framing.size, **source}
+    return cached(root, name, facts, build)
+
+
+def _write(folder: Path, recordings: Recordings, framing: Framing) -> None:
+    """Write the frames one recording at a time, in the end as bytes if all values are whole numbers up to 255."""
+    shape = (len(recordings.labels), *framing.shape)
+    frames = open_memmap(folder / INPUTS, mode="w+", dtype=np.float32, shape=shape)
+    narrow = True
+    for position, name, events in recordings.read():
+        one = framing(checked(events, framing.height, framing.width, name))
+        narrow = narrow and bool((one == one.astype(np.uint8)).all())
+        frames[position] = one
+    frames.flush()
+    if narrow:
+        slim = open_memmap(folder / f"slim-{INPUTS}", mode="w+", dtype=np.uint8, shape=shape)
+        for position in range(len(frames)):
+            slim[position] = frames[position]
+        slim.flush()
+        (folder / f"slim-{INPUTS}").replace(folder / INPUTS)

@@ -1,0 +1,168 @@
+"""ImageNet (ILSVRC 2012) from folders of images: decoded by worker processes, which run ahead of the network.
+
+Shapes: B batch, H W image of three channels.
+"""
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms.v2 import functional as transforms
+
+from ottt.data.augment import Augmentation
+from ottt.data.normalise import Normalisation
+from ottt.errors import UserError, first_line
+
+SIZE = 224  # pixels of an input, height and width
+SHORT_SIDE = 256  # pixels of the shorter side before the centre is cropped for evaluation
+AREA = (0.08, 1.0)  # of a random crop, as a share of the image
+ASPECT = (3 / 4, 4 / 3)  # width / height of a random crop
+ATTEMPTS = 10  # to find a crop that fits
+PREFETCH = 4  # batches per worker
+
+_SUFFIXES = (".jpeg", ".jpg", ".png")
+
+Request = tuple[int, int | None]  # place in the folder; seed of the crop, None for evaluation
+Box = tuple[int, int, int, int]  # top, left, height, width
+
+
+@dataclass(frozen=True)
+class ImageFolder(Dataset):
+    """Images in one folder per class.
+
+    Attributes:
+        root: folder of the class folders.
+        paths: of the images below it, as bytes, so that worker processes share them without copying.
+        labels: number of the class folder in alphabetical order, [N] int64.
+    """
+
+    root: Path
+    paths: NDArray[np.bytes_]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, request: Request) -> tuple[Tensor, int]:
+        """An image as [3,224,224] uint8, and its label."""
+        place, seed = request
+        path = self.root / os.fsdecode(self.paths[place])
+        try:
+            with Image.open(path) as file:
+                image = file.convert("RGB")
+        except OSError as error:
+            raise UserError(f"{path}: must be an image, got a damaged one: {first_line(error)}") from error
+        return prepared(image, seed), int(self.labels[place])
+
+
+def find_images(folder: Path, classes: int) -> ImageFolder:
+    """The images below `folder`, class by class, in alphabetical order.
+
+    Raises:
+        UserError: another number of class folders than `classes`, or no images.
+    """
+    names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+    if len(names) != classes:
+        raise UserError(f"{folder}: must hold {classes} folders, one per class, got {len(names)}")
+    paths, labels = [], []
+    for label, name in enumerate(names):
+        found = sorted(entry.name for entry in os.scandir(folder / name) if entry.name.lower().endswith(_SUFFIXES))
+        paths += [os.fsencode(f"{name}/{image}") for image in found]
+        labels += [label] * len(found)
+    if not paths:
+        raise UserError(f"{folder}: must hold images ({', '.join(_SUFFIXES)}), found none")
+    return ImageFolder(folder, np.array(paths, dtype=np.bytes_), np.array(labels, dtype=np.int64))
+
+
+def prepared(image: Image.Image, seed: int | None) -> Tensor:
+    """A colour image cut to [3,224,224] uint8: a random crop with a seed, the centre without."""
+    if seed is None:
+        cut = transforms.center_crop(transforms.resize(image, [SHORT_SIDE]), [SIZE, SIZE])
+    else:
+        box = random_box(image.height, image.width, np.random.default_rng(seed))
+        cut = transforms.resized_crop(image, *box, [SIZE, SIZE])
+    pixels: Tensor = transforms.pil_to_tensor(cut)
+    return pixels
+
+
+def random_box(height: int, width: int, rng: np.random.Generator) -> Box:
+    """A random crop (Szegedy et al. 2015): area uniform, aspect log-uniform; the centre where none fits."""
+    for _ in range(ATTEMPTS):
+        area = height * width * rng.uniform(*AREA)
+        aspect = math.exp(rng.uniform(math.log(ASPECT[0]), math.log(ASPECT[1])))
+        w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if 0 < w <= width and 0 < h <= height:
+            return int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1)), h, w
+    w = min(width, round(height * ASPECT[1]))
+    h = min(height, round(width / ASPECT[0]))
+    return (height - h) // 2, (width - w) // 2, h, w
+
+
+@dataclass(frozen=True)
+class StreamedSamples:
+    """Samples that are read and decoded when they are needed.
+
+    Attributes:
+        images: where they are.
+        members: which of them belong to this part, [n].
+        normalisation: of the inputs, on the device.
+        augment: of training batches, after the random crop.
+        workers: processes; 0: this one.
+        device: where batches go.
+    """
+
+    images: ImageFolder
+    members: NDArray[np.int64]
+    normalisation: Normalisation
+    augment: Augmentation
+    workers: int
+    device: torch.device
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @property
+    def labels(self) -> Tensor:
+        """See `Samples.labels`."""
+        return torch.from_numpy(self.images.labels[self.members])
+
+    def select(self, chosen: Sequence[int]) -> Self:
+        """See `Samples.select`."""
+        return replace(self, members=self.members[list(chosen)])
+
+    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """See `Samples.batches`."""
+        requests: list[Request] = [(place, None) for place in self.members.tolist()]
+        for stored, labels in self._loaded(requests, size):
+            yield self.normalisation(stored), labels
+
+    def training_batches(
+        self, size: int, *, order: torch.Generator, augmentation: torch.Generator
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """See `Samples.training_batches`; a crop depends on its sample's seed, not on the worker that makes it."""
+        shuffled = self.members[torch.randperm(len(self), generator=order).numpy()]
+        seeds = torch.randint(2**62, (len(self),), generator=order)
+        requests: list[Request] = list(zip(shuffled.tolist(), seeds.tolist(), strict=True))
+        for stored, labels in self._loaded(requests, size):
+            yield self.normalisation(self.augment(stored, generator=augmentation)), labels
+
+    def _loaded(self, requests: list[Request], size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Stored inputs [B,3,H,W] and labels on the device."""
+        loader = DataLoader(
+            self.images,
+            batch_sampler=[requests[start : start + size] for start in range(0, len(requests), size)],
+            num_workers=self.workers,
+            prefetch_factor=PREFETCH if self.workers else None,
+            pin_memory=self.device.type == "cuda",
+        )
+        for stored, labels in loader:
+            yield stored.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)

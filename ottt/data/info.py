@@ -1,0 +1,118 @@
+"""What is known of each data set before it is read. Standard library only."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ottt.config import DataConfig
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """A data set and the shape of its samples.
+
+    Attributes:
+        summary: one line for people.
+        classes: number of classes.
+        channels: of an image, or polarities of an event frame.
+        height: pixels.
+        width: pixels.
+        train: samples published for training.
+        test: samples published for testing.
+        events: whether a sample is a recording of an event camera, seen as frames over time.
+        white: stored value of the brightest pixel; of event frames 1, one event.
+        class_names: in the order of the labels; empty where they are not listed here.
+    """
+
+    summary: str
+    classes: int
+    channels: int
+    height: int
+    width: int
+    train: int = 0
+    test: int = 0
+    events: bool = False
+    white: int = 255
+    class_names: tuple[str, ...] = ()
+
+
+_DIGITS = tuple("0123456789")
+_CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+_FASHION = (
+    "T-shirt",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+)
+_GESTURES = (
+    "hand clap",
+    "right hand wave",
+    "left hand wave",
+    "right arm clockwise",
+    "right arm counter-clockwise",
+    "left arm clockwise",
+    "left arm counter-clockwise",
+    "arm roll",
+    "air drums",
+    "air guitar",
+    "other",
+)
+
+DATASETS: dict[str, DataInfo] = {
+    "cifar10": DataInfo("colour photographs of ten things", 10, 3, 32, 32, 50_000, 10_000, class_names=_CIFAR10),
+    "cifar100": DataInfo("colour photographs of a hundred things", 100, 3, 32, 32, 50_000, 10_000),
+    "fashion_mnist": DataInfo("grey pictures of clothes", 10, 1, 28, 28, 60_000, 10_000, class_names=_FASHION),
+    "imagenet": DataInfo("ILSVRC 2012: photographs of a thousand things", 1000, 3, 224, 224, 1_281_167, 50_000),
+    "cifar10_dvs": DataInfo(
+        "CIFAR-10 pictures moving before an event camera",
+        10,
+        2,
+        128,
+        128,
+        9_000,
+        1_000,
+        events=True,
+        white=1,
+        class_names=_CIFAR10,
+    ),
+    "dvs128_gesture": DataInfo(
+        "hand and arm gestures before an event camera",
+        11,
+        2,
+        128,
+        128,
+        1_176,
+        288,
+        events=True,
+        white=1,
+        class_names=_GESTURES,
+    ),
+    "digits": DataInfo(
+        "handwritten digits that scikit-learn carries", 10, 1, 8, 8, 1_438, 359, white=16, class_names=_DIGITS
+    ),
+    "digits_dvs": DataInfo(
+        "those digits before a simulated event camera",
+        10,
+        2,
+        24,
+        24,
+        1_438,
+        359,
+        events=True,
+        white=1,
+        class_names=_DIGITS,
+    ),
+}
+
+
+def shape_of(config: "DataConfig") -> DataInfo:
+    """The data set of `config`, its frames as large as `config` makes them."""
+    info = DATASETS[config.name]
+    size = config.frames.size
+    return replace(info, height=size, width=size) if info.events and size is not None else info
