@@ -1,7 +1,9 @@
-"""A comparison as columns of text, the same for every format that people read."""
+"""Results as columns of text, the same for every format that people read."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from functools import singledispatch
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -9,6 +11,19 @@ from analysis import rounding
 from analysis.notes import left_out
 from analysis.statistics import LEVEL
 from analysis.tables import Comparison
+
+# Dispensable columns of a comparison and their headings, the least needed last.
+_EXTRAS = {
+    "rate": "rate",
+    "improvement": "P(better)",
+    "synops": "synops",
+    "energy_nj": "nJ",
+    "epoch_s": "s/epoch",
+    "images_per_s": "images/s",
+    "peak_mib": "MiB",
+    "epochs": "epochs",
+    "hours": "hours",
+}
 
 
 @dataclass(frozen=True)
@@ -32,29 +47,48 @@ class TextColumn:
     dispensable: bool = False
 
 
-def columns(comparison: Comparison, *, interval: bool, short: bool) -> list[TextColumn]:
+class Result(Protocol):
+    """What can be shown: a frozen dataclass with at least a table and what must be said under it."""
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The numbers."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences without which the table would be misread."""
+
+
+@singledispatch
+def columns(result: Result, *, detailed: bool) -> list[TextColumn]:
     """The columns to show; what nothing was measured of is left out.
 
     Args:
-        comparison: what to show.
-        interval: whether to show the interval of the mean.
-        short: whether to leave the group out of a setting's name where that is not ambiguous.
+        result: what to show. Each kind of result registers its own layout.
+        detailed: whether there is room for intervals of means and full names of settings.
     """
-    table = comparison.table
-    unfinished = tuple(left_out(row) for _, row in table.iterrows())
-    optional = [
-        _extra("rate", table["rate"]),
-        _extra("s/epoch", table["epoch_s"]),
-        TextColumn("left out", unfinished, numeric=False, wraps=True),
-    ]
+    raise TypeError(f"no layout is known for {type(result).__name__}")
+
+
+@columns.register
+def _of_comparison(result: Comparison, *, detailed: bool) -> list[TextColumn]:
+    table = result.table
+    unfinished = TextColumn("left out", tuple(left_out(row) for _, row in table.iterrows()), numeric=False, wraps=True)
     return [
-        *_settings(comparison, short=short),
-        _done(table),
-        _mean(comparison),
-        *([_interval(table)] if interval and table["ci_low"].notna().any() else []),
+        *settings(table, result.axes, short=not detailed),
+        done(table),
+        *measured([unfinished] if detailed else []),
+        _mean(result),
+        *([_interval(table)] if detailed and table["ci_low"].notna().any() else []),
         *_differences(table),
-        *(one for one in optional if set(one.cells) - {"", rounding.ABSENT}),
+        *measured(_extra(header, table[name]) for name, header in _EXTRAS.items()),
+        *measured([] if detailed else [unfinished]),
     ]
+
+
+def measured(candidates: Iterable[TextColumn]) -> list[TextColumn]:
+    """Those that say anything."""
+    return [one for one in candidates if set(one.cells) - {"", rounding.ABSENT}]
 
 
 def printable(value: object) -> str:
@@ -62,26 +96,29 @@ def printable(value: object) -> str:
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in str(value))
 
 
-def _extra(header: str, values: "pd.Series[float]") -> TextColumn:
-    return TextColumn(header, tuple(rounding.plain(value, 3) for value in values), dispensable=True)
-
-
-def _settings(comparison: Comparison, *, short: bool) -> list[TextColumn]:
-    last_parts = [axis.rpartition(".")[2] for axis in comparison.axes]
+def settings(table: pd.DataFrame, axes: Iterable[str], *, short: bool) -> list[TextColumn]:
+    """A column per axis; `short`: named without its group where that is not ambiguous."""
+    listed = list(axes)
+    last_parts = [axis.rpartition(".")[2] for axis in listed]
     found = []
-    for axis, last in zip(comparison.axes, last_parts, strict=True):
-        values = comparison.table[axis].tolist()
+    for axis, last in zip(listed, last_parts, strict=True):
+        values = table[axis].tolist()
         header = last if short and last_parts.count(last) == 1 else axis
         cells = tuple(printable(value) for value in values)
         found.append(TextColumn(printable(header), cells, numeric=all(map(_is_number, values))))
     return found
 
 
+def _extra(header: str, values: "pd.Series[float]") -> TextColumn:
+    return TextColumn(header, tuple(rounding.quantity(value) for value in values), dispensable=True)
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _done(table: pd.DataFrame) -> TextColumn:
+def done(table: pd.DataFrame) -> TextColumn:
+    """Finished of planned trials."""
     counts = zip(table["finished"], table["planned"], strict=True)
     return TextColumn("done", tuple(f"{finished}/{planned}" for finished, planned in counts))
 

@@ -13,31 +13,33 @@ def left_out(counts: "pd.Series[int]") -> str:
     return ", ".join(f"{counts[name]} {name.replace('_', ' ')}" for name in _LEFT_OUT if counts[name])
 
 
-def sentences(table: pd.DataFrame, metric: Metric, baseline: str, *, chosen: bool) -> tuple[str, ...]:
+def sentences(table: pd.DataFrame, metric: Metric, baseline: str, *, rule: str) -> tuple[str, ...]:
     """The notes of a comparison.
 
     Args:
         table: see `analysis.tables.Comparison`.
         metric: what is compared.
-        baseline: label of the baseline.
-        chosen: whether a spec or a user named the baseline.
+        baseline: label of the baseline, and where it comes from.
+        rule: at which epoch, in words.
     """
-    origin = "" if chosen else " (the first variant: none is named)"
+    reference = str(table.loc[table["is_baseline"], "label"].iloc[0])
     candidates = [
-        _selection(metric),
+        selection(metric, rule),
         _spread(table),
-        f"Baseline: {baseline}{origin}." if len(table) > 1 else "",
+        f"Baseline: {baseline}." if len(table) > 1 else "",
         *_tests(table),
-        _unpaired(table, baseline),
-        _absent(table, metric),
+        _unpaired(table, reference),
+        _improvement(table, metric),
+        absent(table, metric),
     ]
     return tuple(note for note in candidates if note)
 
 
-def _selection(metric: Metric) -> str:
+def selection(metric: Metric, rule: str) -> str:
+    """What was measured, when, and which direction is better."""
     unit = "" if metric.unit == "1" else f" in {metric.unit}"
     direction = f"; {metric.better} is better" if metric.better else ""
-    return f"{metric.name}{unit} at the last epoch of finished trials{direction}."
+    return f"{metric.name}{unit} {rule}{direction}."
 
 
 def _spread(table: pd.DataFrame) -> str:
@@ -54,11 +56,20 @@ def _tests(table: pd.DataFrame) -> list[str]:
             f" Holm-adjusted over {tests} comparison{'s' if tests > 1 else ''}."
         )
     if tests and (table["too_few"] & (table["pairs"] > 0)).any():
-        needed = next(n for n in range(1, MAX_PAIRS) if smallest_sign_flip_p(n) <= ALPHA)
-        found.append(f"n too small: with fewer than {needed} pairs no difference can reach p <= {ALPHA}.")
+        found.append(f"n too small: with fewer than {_needed(1)} pairs no difference can reach p <= {ALPHA}.")
+    most = int(table["pairs"].max())
+    if tests and ALPHA / tests < smallest_sign_flip_p(most) <= ALPHA:
+        found.append(
+            f"Over {tests} comparisons no difference of {most} pairs can reach p <= {ALPHA}: {_needed(tests)} could."
+        )
     if (table["pairs"] > MAX_PAIRS).any():
         found.append(f"No exact test beyond {MAX_PAIRS} pairs: p is left out there.")
     return found
+
+
+def _needed(tests: int) -> int:
+    """The fewest pairs whose smallest p value, adjusted over so many tests, reaches ALPHA."""
+    return next(n for n in range(1, MAX_PAIRS) if smallest_sign_flip_p(n) * tests <= ALPHA)
 
 
 def _unpaired(table: pd.DataFrame, baseline: str) -> str:
@@ -75,7 +86,14 @@ def _unpaired(table: pd.DataFrame, baseline: str) -> str:
     return f"Left out of the differences, having no partner: {'; '.join(listed)}." if listed else ""
 
 
-def _absent(table: pd.DataFrame, metric: Metric) -> str:
+def _improvement(table: pd.DataFrame, metric: Metric) -> str:
+    if table["improvement"].isna().all():
+        return ""
+    return f"P(better): chance that a trial has a {metric.better} {metric.name} than one of the baseline, ties half."
+
+
+def absent(table: pd.DataFrame, metric: Metric) -> str:
+    """The trials that enter no mean, by their status; empty for none."""
     reasons = [left_out(table[list(_LEFT_OUT)].sum())]
     if unmeasured := int((table["finished"] - table["n"]).sum()):
         reasons.append(f"{unmeasured} finished without a finite {metric.name}")

@@ -1,8 +1,10 @@
-"""Comparisons as text: for terminals, Markdown, CSV and JSON."""
+"""Results as text: for terminals, Markdown, LaTeX, HTML, CSV and JSON."""
 
 import math
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from html import escape
 from io import StringIO
 from json import dumps
 from typing import Any
@@ -13,24 +15,36 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.layout import TextColumn, columns, printable
-from analysis.tables import Comparison
+from analysis.layout import Result, TextColumn, columns, printable
+from ottt.schema import Metric
 
 _WIDEST = 10_000  # characters per line: more than any table needs
 _GAP = 2  # characters between columns
 _MARKDOWN_SIGNS = re.compile(r"([\\`*_\[\]<>|~&$])")
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "±": r"$\pm$",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+}
+_DASH = re.compile(r"-(?=-)")
+_MINUS = re.compile(r"(?<![\w.])-(?=\d)")
 
 
-def text(comparison: Comparison, *, width: int | None = None, colour: bool = False) -> str:
+def text(result: Result, *, width: int | None = None, colour: bool = False) -> str:
     """An aligned table with its notes, for terminals.
 
     Args:
-        comparison: what to show.
+        result: what to show.
         width: characters per line. A wider table loses the columns needed least, which a line under it says;
             what remains is never cut or broken, even if it is wider still. None: no limit.
         colour: whether to use ANSI escape codes; the best mean is then bold.
     """
-    every = columns(comparison, interval=False, short=True)
+    every = columns(result, detailed=False)
     shown = every if width is None else _fitted(every, width)
     hidden = ", ".join(one.header for one in every if one not in shown)
     output = StringIO()
@@ -42,56 +56,103 @@ def text(comparison: Comparison, *, width: int | None = None, colour: bool = Fal
         legacy_windows=False,
     )
     console.print(_table(shown), "", sep="\n")
-    for note in (*comparison.notes, *([f"Not shown for lack of width: {hidden}."] if hidden else [])):
+    for note in (*result.notes, *([f"Not shown for lack of width: {hidden}."] if hidden else [])):
         console.print(Text(printable(note)))
     return "\n".join(line.rstrip() for line in output.getvalue().splitlines()) + "\n"
 
 
-def markdown(comparison: Comparison) -> str:
+def markdown(result: Result) -> str:
     """A table as GitHub renders it, the best mean bold, with its notes as a list."""
-    shown = columns(comparison, interval=True, short=False)
+    shown = columns(result, detailed=True)
     lines = [
         _markdown_row(_escaped(one.header) for one in shown),
         _markdown_row("---:" if one.numeric else ":---" for one in shown),
     ]
-    for row in range(len(comparison.table)):
-        cells = ((_escaped(one.cells[row]), one.bold == row) for one in shown)
+    for row in _rows(shown):
+        cells = ((_escaped(cell), bold) for cell, bold in row)
         lines.append(_markdown_row(f"**{cell}**" if bold else cell for cell, bold in cells))
-    notes = [f"- {_escaped(note)}" for note in comparison.notes]
+    notes = [f"- {_escaped(note)}" for note in result.notes]
     return "\n".join([*lines, "", *notes]) + "\n"
 
 
-def csv(comparison: Comparison) -> str:
+def latex(result: Result) -> str:
+    """A `tabular` for the booktabs package, the best mean bold, with its notes as a paragraph below.
+
+    Compiles with pdfLaTeX, XeLaTeX and LuaLaTeX; the text of a name is kept as it is, whatever signs it holds.
+    """
+    shown = columns(result, detailed=True)
+    lines = [
+        f"\\begin{{tabular}}{{{''.join('r' if one.numeric else 'l' for one in shown)}}}",
+        r"\toprule",
+        _latex_row(_in_latex(one.header) for one in shown),
+        r"\midrule",
+    ]
+    for row in _rows(shown):
+        cells = ((_in_latex(cell), bold) for cell, bold in row)
+        lines.append(_latex_row(rf"\textbf{{{cell}}}" if bold else cell for cell, bold in cells))
+    notes = [_in_latex(note) for note in result.notes]
+    end = [r"\bottomrule", r"\end{tabular}", "", r"{\par\smallskip\footnotesize", *notes, r"\par}"]
+    return "\n".join([*lines, *end]) + "\n"
+
+
+def html(result: Result) -> str:
+    """A `<table>` with its notes as a list, to be put into a page."""
+    shown = columns(result, detailed=True)
+    classes = [' class="number"' if one.numeric else "" for one in shown]
+    head = "".join(
+        f'<th scope="col"{kind}>{_in_html(one.header)}</th>' for kind, one in zip(classes, shown, strict=True)
+    )
+    lines = ["<table>", f"<thead><tr>{head}</tr></thead>", "<tbody>"]
+    for row in _rows(shown):
+        cells = ((_in_html(cell), bold) for cell, bold in row)
+        texts = (f"<strong>{cell}</strong>" if bold else cell for cell, bold in cells)
+        lines.append(f"<tr>{''.join(f'<td{kind}>{one}</td>' for kind, one in zip(classes, texts, strict=True))}</tr>")
+    notes = [f"<li>{_in_html(note)}</li>" for note in result.notes]
+    return "\n".join([*lines, "</tbody>", "</table>", "<ul>", *notes, "</ul>"]) + "\n"
+
+
+def csv(result: Result) -> str:
     """The table in full precision, with a column per seed (`seed_0`) in place of `values`."""
-    table = comparison.table.drop(columns="values")
-    table["unpaired"] = [" ".join(map(str, seeds)) for seeds in table["unpaired"]]
-    values = comparison.table["values"].tolist()
+    table = result.table.copy()
+    if "unpaired" in table:
+        table["unpaired"] = [" ".join(map(str, seeds)) for seeds in table["unpaired"]]
+    values = table.pop("values").tolist() if "values" in table else []
     for seed in sorted({seed for one in values for seed in one}):
         table[f"seed_{seed}"] = [one.get(seed, math.nan) for one in values]
     return table.to_csv(index=False, lineterminator="\n")
 
 
-def json(comparison: Comparison) -> str:
-    """The comparison's fields in full precision, its table as `rows`; null where a number is absent."""
-    records = comparison.table.to_dict("records")
-    document = {
-        "sweep": comparison.sweep,
-        "metric": comparison.metric.name,
-        "better": comparison.metric.better,
-        "axes": comparison.axes,
-        "baseline": comparison.baseline,
-        "notes": comparison.notes,
-        "rows": [{key: _null_for_nan(value) for key, value in row.items()} for row in records],
-    }
+def json(result: Result) -> str:
+    """The result's fields in full precision, its table as `rows`; null where a number is absent."""
+    document = document_of(result)
     return dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def document_of(result: Result) -> dict[str, Any]:
+    """What `json` writes."""
+    document: dict[str, Any] = {}
+    for field in fields(result):  # type: ignore[arg-type]  # every Result is a dataclass
+        value = getattr(result, field.name)
+        if isinstance(value, Metric):
+            document |= {field.name: value.name, "better": value.better}
+        elif field.name != "table":
+            document[field.name] = value
+    records = result.table.to_dict("records")
+    return document | {"rows": [{str(key): _null_for_nan(value) for key, value in row.items()} for row in records]}
+
+
+def _rows(shown: Sequence[TextColumn]) -> Iterable[list[tuple[str, bool]]]:
+    """Row by row the cells, and whether to stress them."""
+    for row in range(len(shown[0].cells)):
+        yield [(one.cells[row], one.bold == row) for one in shown]
 
 
 def _table(shown: Sequence[TextColumn]) -> Table:
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for one in shown:
         table.add_column(Text(one.header), justify="right" if one.numeric else "left", no_wrap=not one.wraps)
-    for row in range(len(shown[0].cells)):
-        table.add_row(*(Text(one.cells[row], style="bold" if one.bold == row else "") for one in shown))
+    for row in _rows(shown):
+        table.add_row(*(Text(cell, style="bold" if bold else "") for cell, bold in row))
     return table
 
 
@@ -120,3 +181,19 @@ def _markdown_row(cells: Iterable[str]) -> str:
 
 def _escaped(cell: str) -> str:
     return _MARKDOWN_SIGNS.sub(r"\\\1", printable(cell))
+
+
+def _latex_row(cells: Iterable[str]) -> str:
+    """A row; one that starts with `[` or `*` must not be read as an argument of the row before."""
+    row = " & ".join(cells)
+    return rf"{'{}' if row.startswith(('[', '*')) else ''}{row} \\"
+
+
+def _in_latex(cell: str) -> str:
+    """The same text in LaTeX: minus signs of numbers as such, other hyphens never joined to a dash."""
+    parts = _MINUS.split(printable(cell))
+    return "$-$".join(_DASH.sub("-{}", "".join(_LATEX.get(sign, sign) for sign in part)) for part in parts)
+
+
+def _in_html(cell: str) -> str:
+    return escape(printable(cell))

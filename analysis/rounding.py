@@ -21,9 +21,14 @@ def with_interval(value: float, low: float, high: float) -> str:
     if math.isnan(value):
         return ABSENT
     if math.isnan(low) or math.isnan(high):
-        return f"{value:+#.3g}"
+        return signed(value)
     places = _places(value, (high - low) / 2)
     return f"{_fixed(value, places, sign='+')} {_bounds(low, high, places, sign='+')}"
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """`+0.0123`: with its sign and so many significant digits."""
+    return ABSENT if math.isnan(value) else f"{value:+#.{digits}g}".removesuffix(".")
 
 
 def interval(low: float, high: float) -> str:
@@ -36,6 +41,19 @@ def interval(low: float, high: float) -> str:
 def plain(value: float, digits: int = 4) -> str:
     """`value` with so many significant digits."""
     return ABSENT if math.isnan(value) else f"{value:#.{digits}g}".removesuffix(".")
+
+
+def quantity(value: float) -> str:
+    """Three digits, and all that lie before the point: `0.125`, `12`, `4830`, `1.20e+07`."""
+    if math.isnan(value):
+        return ABSENT
+    whole = value == round(value) or abs(value) >= 1000
+    return f"{value:.0f}" if whole and abs(value) < 1e6 else plain(value, 3)
+
+
+def percent(share: float) -> str:
+    """`41.3 %`."""
+    return ABSENT if math.isnan(share) else f"{_fixed(100 * share, 1)} %"
 
 
 def p_value(p: float) -> str:

@@ -10,19 +10,21 @@ import pandas as pd
 
 from analysis import notes
 from analysis.columns import column
+from analysis.known import known_metric, planned_axes
+from analysis.selection import LAST, RULES
 from analysis.statistics import (
     ALPHA,
     MAX_PAIRS,
     estimate,
     holm,
     paired_difference,
+    probability_of_improvement,
     sign_flip_p,
     smallest_sign_flip_p,
 )
 from analysis.variants import Variant, variants
 from ottt.errors import UserError
-from ottt.schema import METRICS, Metric, Status
-from ottt.schema import metric as metric_named
+from ottt.schema import Metric, Status
 
 # Statuses that are counted, and the columns that count them.
 COUNTS = {status: status.replace("-", "_") for status in (*(status.value for status in Status), "missing")}
@@ -34,7 +36,8 @@ class Comparison:
 
     Attributes:
         sweep: its name.
-        metric: what is compared, at the last epoch of finished trials.
+        metric: what is compared, in finished trials.
+        rule: key of `analysis.selection.RULES`: at which epoch of a trial.
         axes: the settings that tell the variants apart.
         baseline: label of the variant that the others are compared with.
         notes: sentences without which the table would be misread.
@@ -52,12 +55,18 @@ class Comparison:
             p: exact two-sided sign-flip p value of the difference, for 2 to MAX_PAIRS pairs.
             p_holm: p adjusted over the table.
             too_few: whether no difference could give p <= ALPHA with so few pairs.
-            rate: mean total firing rate, spikes per neuron and step.
-            epoch_s: mean duration of the last epoch, s.
+            improvement: probability that a trial of this variant is better than one of the baseline
+                (`analysis.statistics.probability_of_improvement`, over all pairs of values; at least two each).
+            rate, synops, energy_nj, epochs, epoch_s, images_per_s, peak_mib: means over finished trials: total
+                firing rate, spikes per neuron and step; synaptic operations and nJ per sample; epochs trained;
+                duration of the last epoch, s; training images per second; peak memory, MiB.
+            hours: time that all trials took together, however they ended, h; one that shared its device
+                with others counts in full.
     """
 
     sweep: str
     metric: Metric
+    rule: str
     axes: tuple[str, ...]
     baseline: str
     notes: tuple[str, ...]
@@ -74,7 +83,7 @@ def compare(
     """Compare the variants in `runs` with one of them, seed by seed.
 
     Args:
-        runs: one row per planned trial, as `analysis.load.runs` gives them.
+        runs: one row per planned trial, as `analysis.load.runs` or `analysis.selection.select` give them.
         metric: name of the metric.
         by: settings to show; None: those axes of the plan on which the variants differ.
         baseline: settings of the variant to compare with; None: the plan's, or else the plan's first variant.
@@ -83,30 +92,28 @@ def compare(
         UserError: no trials, an unknown metric or setting, settings that do not tell the variants apart, or a
             baseline that is not exactly one variant.
     """
-    measured = _metric(metric)
-    axes = _axes(runs) if by is None else tuple(by)
+    measured = known_metric(metric)
+    rule = runs.attrs.get("rule", LAST)
+    axes = planned_axes(runs) if by is None else tuple(by)
     wanted = runs.attrs.get("baseline") if baseline is None else baseline
     keys = tuple(dict.fromkeys((*axes, *(wanted or ()))))
     members = variants(runs, metric=metric, settings=keys)
     reference = members[0] if wanted is None else _matching(members, wanted)
     shown = _differing(members, axes) if by is None else axes
     _refuse_alike(members, shown)
-    table = _table(members, reference, shown)
-    sentences = notes.sentences(table, measured, reference.label, chosen=wanted is not None)
-    return Comparison(runs.attrs.get("sweep", ""), measured, shown, reference.label, sentences, table)
+    table = _table(members, reference, shown, measured)
+    origin = "" if wanted is not None else " (the first variant: none is named)"
+    sentences = notes.sentences(table, measured, f"{reference.label}{origin}", rule=RULES[rule])
+    return Comparison(runs.attrs.get("sweep", ""), measured, rule, shown, reference.label, sentences, table)
 
 
-def _metric(name: str) -> Metric:
-    try:
-        return metric_named(name)
-    except KeyError as error:
-        raise UserError(f"metric must be one of {', '.join(METRICS)}, rate/layer_NN; got {name!r}") from error
-
-
-def _axes(runs: pd.DataFrame) -> tuple[str, ...]:
-    if "axes" not in runs.attrs:
-        raise UserError("by must name the settings to compare: these runs carry no plan")
-    return tuple(runs.attrs["axes"])
+def foremost(comparison: Comparison, *, count: int = 5) -> list[str]:
+    """The ids of the variants to be shown first: the baseline, then those of the best means."""
+    table = comparison.table
+    ranked = table.sort_values("mean", ascending=comparison.metric.better == "lower", kind="stable")
+    reference = table.loc[table["is_baseline"], "variant"].tolist()
+    measured = ranked.loc[ranked["mean"].notna(), "variant"].tolist()
+    return [*reference, *(variant for variant in measured if variant not in reference)][:count]
 
 
 def _matching(members: Sequence[Variant], wanted: Mapping[str, Any]) -> Variant:
@@ -134,8 +141,8 @@ def _refuse_alike(members: Sequence[Variant], axes: Sequence[str]) -> None:
         seen[key] = one.label
 
 
-def _table(members: Sequence[Variant], reference: Variant, axes: Sequence[str]) -> pd.DataFrame:
-    rows = pd.DataFrame([_row(one, reference) for one in members])
+def _table(members: Sequence[Variant], reference: Variant, axes: Sequence[str], metric: Metric) -> pd.DataFrame:
+    rows = pd.DataFrame([_row(one, reference, metric) for one in members])
     settings = {axis: column(one.settings[axis] for one in members) for axis in axes}
     tested = rows["p"].notna()
     rows.loc[tested, "p_holm"] = holm(rows.loc[tested, "p"])
@@ -144,7 +151,7 @@ def _table(members: Sequence[Variant], reference: Variant, axes: Sequence[str]) 
     return table[[*identity, *(name for name in table.columns if name not in identity)]]
 
 
-def _row(one: Variant, reference: Variant) -> dict[str, Any]:
+def _row(one: Variant, reference: Variant, metric: Metric) -> dict[str, Any]:
     level = estimate(list(one.values.values()))
     pairs = [] if one is reference else [seed for seed in one.values if seed in reference.values]
     ours, theirs = [one.values[seed] for seed in pairs], [reference.values[seed] for seed in pairs]
@@ -171,6 +178,14 @@ def _row(one: Variant, reference: Variant) -> dict[str, Any]:
         "p": sign_flip_p(np.subtract(ours, theirs)) if testable else math.nan,
         "p_holm": math.nan,
         "too_few": one is not reference and smallest_sign_flip_p(len(pairs)) > ALPHA,
-        "rate": one.rate,
-        "epoch_s": one.epoch_s,
+        "improvement": _improvement(one, reference, metric),
+        **one.means,
+        "hours": one.hours,
     }
+
+
+def _improvement(one: Variant, reference: Variant, metric: Metric) -> float:
+    if one is reference or metric.better is None or min(len(one.values), len(reference.values)) < 2:
+        return math.nan
+    higher = probability_of_improvement(list(one.values.values()), list(reference.values.values()))
+    return higher if metric.better == "higher" else 1 - higher

@@ -11,8 +11,16 @@ import pandas as pd
 from ottt.errors import UserError
 from ottt.schema import Status
 
-RATE = "rate/total"
-EPOCH_TIME = "time/epoch_s"
+# Columns that are means over finished trials, and the columns of runs that they come from.
+MEANS = {
+    "rate": "rate/total",
+    "synops": "energy/synops",
+    "energy_nj": "energy/nj",
+    "epochs": "epochs_done",
+    "epoch_s": "time/epoch_s",
+    "images_per_s": "perf/images_per_s",
+    "peak_mib": "mem/peak_mib",
+}
 
 
 @dataclass(frozen=True)
@@ -25,8 +33,8 @@ class Variant:
         settings: values of the settings asked for; None where no trial has recorded one.
         statuses: how many trials stand in each status.
         values: seed -> last value of the metric, of finished trials that have a finite one.
-        rate: mean total firing rate of finished trials, spikes per neuron and step; NaN for none.
-        epoch_s: mean duration of their last epoch, s; NaN for none.
+        means: the columns of MEANS, over finished trials; NaN where there is none or nothing was measured.
+        hours: time that all its trials took, however they ended; NaN where none has ended.
     """
 
     id: str
@@ -34,8 +42,8 @@ class Variant:
     settings: Mapping[str, Any]
     statuses: Counter[str]
     values: Mapping[int, float]
-    rate: float
-    epoch_s: float
+    means: Mapping[str, float]
+    hours: float
 
 
 def variants(runs: pd.DataFrame, *, metric: str, settings: Sequence[str]) -> list[Variant]:
@@ -67,8 +75,8 @@ def _variant(variant: str, rows: pd.DataFrame, metric: str, settings: Sequence[s
         settings={key: _first(rows[key]) for key in settings},
         statuses=Counter(rows["status"]),
         values=values,
-        rate=_measured(finished, RATE).mean(),
-        epoch_s=_measured(finished, EPOCH_TIME).mean(),
+        means={name: float(_measured(finished, source).mean()) for name, source in MEANS.items()},
+        hours=float(_measured(rows, "duration_s").sum(min_count=1)) / 3600,
     )
 
 

@@ -42,5 +42,5 @@ def report(
     if figures is not None:
         from analysis.gallery import save_all
 
-        for file in save_all(runs, history, comparison, folder=figures.absolute()):
-            print(f"figure: {shown(file)}")
+        for line in save_all(runs, history, comparison, folder=figures):
+            print(line)

@@ -59,11 +59,11 @@ class View:
 
             return cross(runs, rows=self.rows, cols=self.cols, metric=metric)
         if self.effects:
-            from analysis.effects import effects
+            from analysis.shares import effects
 
             return effects(runs, metric=metric)
         if self.importance:
-            from analysis.importance import importance
+            from analysis.ranking import importance
 
             return importance(runs, metric=metric)
         if self.pareto is not None:

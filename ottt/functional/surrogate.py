@@ -70,7 +70,7 @@ def quasi_clamp(x: Tensor, alpha: float) -> Tensor:
 
 def _without_tail(curve: Tensor) -> Tensor:
     """Zero where `curve` is below TAIL, in place: denormal numbers there make processors many times slower."""
-    return torch.nn.functional.threshold_(curve, TAIL, 0.0)
+    return torch.threshold_(curve, TAIL, 0.0)
 
 
 def _fast_sigmoid_primitive(x: Tensor, alpha: float) -> Tensor:

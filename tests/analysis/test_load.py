@@ -11,6 +11,7 @@ from mlflow.entities import Metric, Param
 from mlflow.tracking import MlflowClient
 
 from analysis import load
+from analysis.client import ClientStore
 from ottt.errors import UserError
 
 pytestmark = pytest.mark.filterwarnings(
@@ -109,9 +110,8 @@ def test_plan(store):
     assert found.trials[0].settings == {"neuron.tau": 2.0}
 
 
-@pytest.mark.parametrize("page", [1, 2, 1000])
-def test_runs_has_a_row_per_planned_trial_whatever_the_page(store, page):
-    runs = load.runs(SWEEP, store=store.uri, page=page)
+def test_runs_has_a_row_per_planned_trial(store):
+    runs = load.runs(SWEEP, store=store.uri)
     assert runs["trial"].tolist() == [trial["trial"] for trial in PLANNED]
     assert runs["status"].tolist() == ["finished"] * 3 + ["failed", "running", "missing"]
     assert runs["test/top1"].tolist() == pytest.approx([0.52, 0.62, 0.72] + [math.nan] * 3, nan_ok=True)
@@ -155,7 +155,7 @@ def test_plan_travels_with_the_runs(store):
 
 
 def test_history_is_long_sorted_and_only_of_the_plan(store):
-    history = load.history(SWEEP, store=store.uri, page=2)
+    history = load.history(SWEEP, store=store.uri)
     assert tuple(history.columns) == load.HISTORY_COLUMNS
     assert history[["trial", "epoch", "metric"]].to_numpy().tolist() == [
         *([f"t2.0-{seed}", epoch, "test/top1"] for seed in range(3) for epoch in (1, 2)),
@@ -187,10 +187,13 @@ def test_values_that_sql_cannot_hold_come_back(store):
     assert last == pytest.approx([math.nan, math.inf], nan_ok=True)
 
 
-def test_history_through_the_client_is_the_same(store, monkeypatch):
-    by_sql = load.history(SWEEP, store=store.uri)
-    monkeypatch.setattr(load, "_is_sql", lambda store: False)
-    pd.testing.assert_frame_equal(load.history(SWEEP, store=store.uri), by_sql)
+@pytest.mark.parametrize("page", [1, 2, 1000])
+def test_through_the_client_everything_is_the_same_whatever_the_page(store, page, monkeypatch):
+    by_sql = load.runs(SWEEP, store=store.uri), load.history(SWEEP, store=store.uri)
+    monkeypatch.setattr(load, "open_store", lambda uri: ClientStore(uri, page=page))
+    through_client = load.runs(SWEEP, store=store.uri), load.history(SWEEP, store=store.uri)
+    for one, other in zip(by_sql, through_client, strict=True):
+        pd.testing.assert_frame_equal(one, other, check_like=True)
 
 
 def test_of_two_runs_of_a_trial_the_settled_one_counts_and_it_is_said(store):

@@ -3,6 +3,8 @@ import io
 import json
 import math
 import re
+import subprocess
+from shutil import which
 
 import pytest
 
@@ -28,17 +30,18 @@ comparisons.
 n too small: with fewer than 6 pairs no difference can reach p <= 0.05.
 Left out of the differences, having no partner: rule.update=online neuron.tau=1.25 lacks seed 1;
 rule.update=online neuron.tau=2.0 lacks seeds 0, 1, 2.
+P(better): chance that a trial has a higher test/top1 than one of the baseline, ties half.
 Left out of the means: 1 failed, 1 diverged, 1 stopped early, 1 missing.
-Not shown for lack of width: s/epoch.
+Not shown for lack of width: P(better), s/epoch.
 """
 
 GOLDEN_MARKDOWN_TABLE = r"""
-| rule.update | neuron.tau | done | test/top1 ± sd | 95% interval | difference \[95%\] | p (Holm) | rate | s/epoch | left out |
-| :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | :--- |
-| accumulate | 1.25 | 3/3 | 0.9540 ± 0.0070 | \[0.937, 0.971\] | -0.0060 \[-0.0126, +0.0006\] | n too small | 0.125 | 0.420 |  |
-| accumulate | 2.0 | 3/3 | **0.9600 ± 0.0062** | \[0.944, 0.976\] | baseline | - | 0.125 | 0.420 |  |
-| online | 1.25 | 2/3 | 0.921 ± 0.013 | \[0.80, 1.04\] | -0.03 \[-0.14, +0.07\] | n too small | 0.125 | 0.420 | 1 failed |
-| online | 2.0 | 0/3 | - | - | - | - | - | - | 1 diverged, 1 stopped early, 1 missing |
+| rule.update | neuron.tau | done | left out | test/top1 ± sd | 95% interval | difference \[95%\] | p (Holm) | rate | P(better) | s/epoch |
+| :--- | ---: | ---: | :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| accumulate | 1.25 | 3/3 |  | 0.9540 ± 0.0070 | \[0.937, 0.971\] | -0.0060 \[-0.0126, +0.0006\] | n too small | 0.125 | 0.222 | 0.420 |
+| accumulate | 2.0 | 3/3 |  | **0.9600 ± 0.0062** | \[0.944, 0.976\] | baseline | - | 0.125 | - | 0.420 |
+| online | 1.25 | 2/3 | 1 failed | 0.921 ± 0.013 | \[0.80, 1.04\] | -0.03 \[-0.14, +0.07\] | n too small | 0.125 | 0 | 0.420 |
+| online | 2.0 | 0/3 | 1 diverged, 1 stopped early, 1 missing | - | - | - | - | - | - | - |
 """.lstrip()  # noqa: E501
 
 GOLDEN_ONE_SEED = """\
@@ -53,16 +56,50 @@ Baseline: rule.update=accumulate neuron.tau=2.0 (the first variant: none is name
 """
 
 GOLDEN_SIX_SEEDS = """\
-update      done  test/top1 ± sd         difference [95%]  p (Holm)
-───────────────────────────────────────────────────────────────────
-accumulate   6/6   0.925 ± 0.019                 baseline         -
-online       6/6   0.958 ± 0.034  +0.032 [+0.016, +0.049]     0.031
+update      done  test/top1 ± sd         difference [95%]  p (Holm)  P(better)
+──────────────────────────────────────────────────────────────────────────────
+accumulate   6/6   0.925 ± 0.019                 baseline         -          -
+online       6/6   0.958 ± 0.034  +0.032 [+0.016, +0.049]     0.031      0.792
 
 test/top1 at the last epoch of finished trials; higher is better.
 ± is the standard deviation over seeds; [low, high] a 95% t interval.
 Baseline: rule.update=accumulate neuron.tau=2.0 (the first variant: none is named).
 Differences are paired by seed; p is from the exact two-sided sign-flip test, Holm-adjusted over 1 comparison.
+P(better): chance that a trial has a higher test/top1 than one of the baseline, ties half.
 """
+
+GOLDEN_LATEX = r"""
+\begin{tabular}{lrrlrrrrrrr}
+\toprule
+rule.update & neuron.tau & done & left out & test/top1 $\pm$ sd & 95\% interval & difference [95\%] & p (Holm) & rate & P(better) & s/epoch \\
+\midrule
+accumulate & 1.25 & 3/3 &  & 0.9540 $\pm$ 0.0070 & [0.937, 0.971] & $-$0.0060 [$-$0.0126, +0.0006] & n too small & 0.125 & 0.222 & 0.420 \\
+accumulate & 2.0 & 3/3 &  & \textbf{0.9600 $\pm$ 0.0062} & [0.944, 0.976] & baseline & - & 0.125 & - & 0.420 \\
+online & 1.25 & 2/3 & 1 failed & 0.921 $\pm$ 0.013 & [0.80, 1.04] & $-$0.03 [$-$0.14, +0.07] & n too small & 0.125 & 0 & 0.420 \\
+online & 2.0 & 0/3 & 1 diverged, 1 stopped early, 1 missing & - & - & - & - & - & - & - \\
+\bottomrule
+\end{tabular}
+
+{\par\smallskip\footnotesize
+test/top1 at the last epoch of finished trials; higher is better.
+""".lstrip()  # noqa: E501
+
+GOLDEN_HTML = """\
+<table>
+<thead><tr><th scope="col">rule.update</th><th scope="col" class="number">done</th><th scope="col" class="number">test/top1</th><th scope="col" class="number">difference</th></tr></thead>
+<tbody>
+<tr><td>&lt;script&gt;alert(1)&lt;/script&gt;</td><td class="number">1/1</td><td class="number">0.9000</td><td class="number">baseline</td></tr>
+<tr><td>&quot;a&quot; &amp; b</td><td class="number">1/1</td><td class="number"><strong>0.9100</strong></td><td class="number">+0.0100</td></tr>
+</tbody>
+</table>
+<ul>
+<li>test/top1 at the last epoch of finished trials; higher is better.</li>
+<li>No variant has two finished seeds: no spread, no interval, no test.</li>
+<li>Baseline: rule.update=&lt;script&gt;alert(1)&lt;/script&gt; neuron.tau=2.0 (the first variant: none is named).</li>
+</ul>
+"""  # noqa: E501
+
+SIGNS = r"a_b & 50% $x^2$ {\c} #1 ~ [q] -- -1"
 
 
 @pytest.fixture
@@ -98,7 +135,7 @@ def test_text_of_six_seeds(make_runs):
 
 def test_text_without_a_limit_shows_every_column_on_one_line(comparison):
     lines = render.text(comparison).splitlines()
-    assert lines[0].split()[-3:] == ["s/epoch", "left", "out"]
+    assert lines[0].split()[-4:] == ["P(better)", "s/epoch", "left", "out"]
     assert lines[5].endswith("1 diverged, 1 stopped early, 1 missing")
 
 
@@ -107,7 +144,7 @@ def test_narrow_text_never_breaks_a_number(comparison, width):
     text = render.text(comparison, width=width)
     for cell in ("0.9540 ± 0.0070", "-0.0060 [-0.0126, +0.0006]", "n too small", "accumulate", "1 failed"):
         assert cell in text
-    assert "Not shown for lack of width: rate, s/epoch." in " ".join(text.split())
+    assert "Not shown for lack of width: rate, P(better), s/epoch." in " ".join(text.split())
 
 
 def test_only_coloured_text_has_escape_codes_and_stresses_the_best_mean(comparison):
@@ -178,3 +215,50 @@ def test_json_holds_everything_in_full_precision(comparison):
     assert last["mean"] is None
     assert last["unpaired"] == [0, 1, 2]
     assert math.isnan(comparison.table["mean"].tolist()[-1])
+
+
+def test_latex(comparison):
+    assert render.latex(comparison).startswith(GOLDEN_LATEX)
+    assert render.latex(comparison).endswith(
+        "Left out of the means: 1 failed, 1 diverged, 1 stopped early, 1 missing.\n\\par}\n"
+    )
+
+
+def test_signs_of_latex_in_names_are_text(make_runs):
+    latex = render.latex(compare(make_runs({(name, 2.0): [0.9] for name in (SIGNS, "[x] -- *")})))
+    escaped = r"a\_b \& 50\% \$x\textasciicircum{}2\$ \{\textbackslash{}c\} \#1 \textasciitilde{} [q] -{}- $-$1"
+    assert f"\n{escaped} & 1/1" in latex
+    assert "\n{}[x] -{}- * & 1/1" in latex  # else `[x]` were an argument of the row before
+
+
+@pytest.mark.skipif(which("pdflatex") is None, reason="no TeX is installed")
+def test_latex_compiles(comparison, make_runs, tmp_path):
+    names = compare(make_runs({(name, 2.0): [0.9] for name in (SIGNS, "[x] *", '<"script">|', "*")}))
+    body = render.latex(comparison) + render.latex(names)
+    document = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{body}\end{{document}}"
+    (tmp_path / "table.tex").write_text(document, encoding="utf-8")
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "table.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "table.pdf").stat().st_size > 10_000
+
+
+def test_html_escapes_what_stands_in_names(make_runs):
+    runs = make_runs({("<script>alert(1)</script>", 2.0): [0.9], ('"a" & b', 2.0): [0.91]})
+    assert render.html(compare(runs)) == GOLDEN_HTML
+
+
+def test_every_way_to_be_left_out_is_in_every_format(comparison):
+    for form in (render.text, render.markdown, render.latex, render.html):
+        shown = " ".join(form(comparison).split())
+        for reason in ("1 failed", "1 diverged", "1 stopped early", "1 missing"):
+            assert reason in shown, (form.__name__, reason)
+    last = json.loads(render.json(comparison))["rows"][-1]
+    assert (last["diverged"], last["stopped_early"], last["missing"], last["failed"]) == (1, 1, 1, 0)
+    rows = list(csv.DictReader(io.StringIO(render.csv(comparison))))
+    assert (rows[2]["failed"], rows[3]["diverged"], rows[3]["stopped_early"], rows[3]["missing"]) == (
+        "1",
+        "1",
+        "1",
+        "1",
+    )

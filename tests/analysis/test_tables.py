@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from analysis.tables import COUNTS, compare
+from analysis.tables import COUNTS, compare, foremost
 from ottt.errors import UserError
 
 BASELINE = {"rule.update": "accumulate", "neuron.tau": 2.0}
@@ -215,3 +215,31 @@ def test_runs_that_cannot_be_compared_are_refused(make_runs):
     with pytest.raises(UserError, match="these runs carry no plan"):
         compare(runs)
     assert compare(runs, by=["neuron.tau"]).axes == ("neuron.tau",)
+
+
+def test_more_comparisons_need_more_pairs(make_runs):
+    six = {("accumulate", 2.0): [0.5] * 6} | {("online", float(tau)): [0.7] * 6 for tau in range(1, 4)}
+    notes = compare(make_runs(six)).notes
+    assert "Over 3 comparisons no difference of 6 pairs can reach p <= 0.05: 7 could." in notes
+    assert not any("could." in note for note in compare(make_runs(dict(list(six.items())[:2]))).notes)
+
+
+def test_probability_of_improvement_follows_the_metrics_direction(make_runs):
+    values = {("accumulate", 2.0): [1.0, 2.0], ("online", 2.0): [1.0, 3.0], ("online", 4.0): [9.0]}
+    higher = compare(make_runs(values)).table["improvement"].tolist()
+    lower = compare(make_runs(values, metric="test/loss"), metric="test/loss").table["improvement"].tolist()
+    assert higher == pytest.approx([math.nan, (0.5 + 0 + 1 + 1) / 4, math.nan], nan_ok=True)  # one seed says nothing
+    assert lower == pytest.approx([math.nan, 1 - 2.5 / 4, math.nan], nan_ok=True)
+
+
+def test_budget_counts_all_trials_in_hours_and_finished_ones_in_means(make_runs):
+    runs = make_runs({("accumulate", 2.0): [0.9, 0.8, "failed"]})
+    runs["duration_s"], runs["epochs_done"] = [3600.0, 3600.0, 1800.0], [10, 10, 3]
+    runs["perf/images_per_s"], runs["mem/peak_mib"] = [100.0, 300.0, 9.0], [10.0, 20.0, 99.0]
+    found = compare(runs).table.iloc[0]
+    assert (found["hours"], found["epochs"], found["images_per_s"], found["peak_mib"]) == (2.5, 10, 200, 15)
+
+
+def test_the_foremost_are_the_baseline_and_the_best(make_runs):
+    runs = make_runs({("a", 1.0): [0.1], ("b", 1.0): [0.9], ("c", 1.0): ["failed"], ("d", 1.0): [0.8]})
+    assert [name[-16] for name in foremost(compare(runs), count=3)] == ["a", "b", "d"]

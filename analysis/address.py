@@ -1,0 +1,44 @@
+"""Tracking URIs, and what MLflow makes of them. Standard library only."""
+
+import os
+from urllib.parse import urlsplit
+
+from ottt.errors import first_line
+
+_DATABASES = frozenset({"sqlite", "postgresql", "mysql", "mssql"})
+_SETTINGS = {  # of MLflow
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # by itself MLflow tries for four minutes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",  # s
+}
+
+
+def set_up_mlflow() -> None:
+    """Settings of MLflow that the environment leaves open; it reads them when it is imported."""
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+
+
+def is_database(uri: str) -> bool:
+    """Whether the tracking URI names a database rather than a server."""
+    return uri.partition(":")[0].partition("+")[0] in _DATABASES
+
+
+def shown_uri(uri: str) -> str:
+    """The tracking URI without user name and password."""
+    parts = urlsplit(uri)
+    return uri if "@" not in parts.netloc else parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def explained(error: Exception) -> str:
+    """What MLflow or a database raised, in one line."""
+    text = first_line(error)
+    if "error code 401" in text:
+        return "the server refuses user name or password: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+    if "error code 403" in text:
+        return "the server does not permit this user to do so"
+    if "Max retries exceeded" in text or "Connection aborted" in text:
+        return "the server does not answer"
+    return text

@@ -1,0 +1,31 @@
+"""What a user may name: metrics, and the axes of a sweep."""
+
+import pandas as pd
+
+from ottt.errors import UserError
+from ottt.schema import METRICS, Metric
+from ottt.schema import metric as metric_named
+
+
+def known_metric(name: str) -> Metric:
+    """The metric called `name`.
+
+    Raises:
+        UserError: no such metric.
+    """
+    try:
+        return metric_named(name)
+    except KeyError as error:
+        others = "rate/layer_NN, test/top1_at_NN"
+        raise UserError(f"metric must be one of {', '.join(METRICS)}, {others}; got {name!r}") from error
+
+
+def planned_axes(runs: pd.DataFrame) -> tuple[str, ...]:
+    """The settings that the sweep of `runs` varies.
+
+    Raises:
+        UserError: `runs` carry no plan.
+    """
+    if "axes" not in runs.attrs:
+        raise UserError("by must name the settings to compare: these runs carry no plan")
+    return tuple(runs.attrs["axes"])

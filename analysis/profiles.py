@@ -1,0 +1,68 @@
+"""Means over seeds along something: epochs, layers, time steps.
+
+A profile is a long DataFrame: variant, label, x, n, mean, low, high; [low, high] is the t interval of the mean over
+finished trials, NaN for fewer than two.
+"""
+
+import re
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from analysis.statistics import LEVEL
+from ottt.errors import UserError
+from ottt.schema import Status
+
+PROFILE_COLUMNS = ("variant", "label", "x", "n", "mean", "low", "high")
+
+
+def learning_curves(runs: pd.DataFrame, history: pd.DataFrame, *, metric: str = "val/top1") -> pd.DataFrame:
+    """The profile of `metric` over epochs, of finished trials.
+
+    Raises:
+        UserError: no finished trial has measured it.
+    """
+    points = history.loc[history["metric"] == metric, ["trial", "epoch", "value"]]
+    return _profile(runs, points.rename(columns={"epoch": "x"}), metric)
+
+
+def layer_rates(runs: pd.DataFrame) -> pd.DataFrame:
+    """The profile of firing rates over neuron layers, counted from 0, at the epoch reported.
+
+    Raises:
+        UserError: no finished trial has measured them.
+    """
+    return _profile(runs, _numbered(runs, "rate/layer_"), "rate/layer_NN")
+
+
+def accuracy_by_steps(runs: pd.DataFrame) -> pd.DataFrame:
+    """The profile of test accuracy over the number of time steps of the evaluation (`T_eval`).
+
+    Raises:
+        UserError: no finished trial was evaluated at several numbers of steps.
+    """
+    return _profile(runs, _numbered(runs, "test/top1_at_"), "test/top1_at_NN")
+
+
+def _numbered(runs: pd.DataFrame, prefix: str) -> pd.DataFrame:
+    """Long form of the columns `<prefix><number>`: trial, x, value."""
+    names = [name for name in runs.columns if re.fullmatch(rf"{prefix}\d+", str(name))]
+    long = runs.melt(id_vars="trial", value_vars=names, var_name="x", value_name="value")
+    return long.assign(x=[int(name.removeprefix(prefix)) for name in long["x"]])
+
+
+def _profile(runs: pd.DataFrame, points: pd.DataFrame, metric: str) -> pd.DataFrame:
+    finished = runs.loc[runs["status"] == Status.FINISHED, ["trial", "variant", "label"]]
+    merged = points[np.isfinite(points["value"].astype(float))].merge(finished, on="trial")
+    if merged.empty:
+        raise UserError(f"no finished trial has measured {metric}")
+    order = {variant: place for place, variant in enumerate(dict.fromkeys(runs["variant"]))}
+    groups = merged.groupby(["variant", "label", "x"], sort=False)["value"].agg(["count", "mean", "std"]).reset_index()
+    n = groups["count"].to_numpy()
+    factor = np.full(len(n), np.nan)
+    factor[n > 1] = stdtrit(n[n > 1] - 1, (1 + LEVEL) / 2) / np.sqrt(n[n > 1])
+    margin = factor * groups["std"].to_numpy()
+    found = groups.assign(n=n, low=groups["mean"] - margin, high=groups["mean"] + margin)
+    found = found.assign(order=found["variant"].map(order)).sort_values(["order", "x"], ignore_index=True)
+    return found.loc[:, list(PROFILE_COLUMNS)]

@@ -1,0 +1,104 @@
+"use strict";
+
+// Puts tables and figures together: what is ticked in the table is in colour in the figures.
+
+{
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const labels = new Map(data.variants.map(({ id, label }) => [id, label]));
+  const looks = new Map(data.stressed.map((id, look) => [id, look]));
+  const table = document.getElementById("variants");
+  const { charts, metric } = data;
+
+  const unused = () => {
+    const used = new Set(looks.values());
+    let look = 0;
+    while (used.has(look)) look += 1;
+    return look;
+  };
+
+  const figures = [];
+
+  // A figure with a select for each of `choices` ({label, options}); `draw(host, chosen)` returns a remark or nothing.
+  const figure = (id, choices, draw) => {
+    const root = document.getElementById(id);
+    if (!root) return;
+    const host = root.querySelector(".chart");
+    const remark = root.querySelector(".remark");
+    const selects = choices.map(({ label, options }) => {
+      const select = html("select", {}, ...options.map(([value, text]) => html("option", { value }, text)));
+      if (options.length > 1) root.querySelector(".choices").append(html("label", {}, `${label} `, select));
+      return select;
+    });
+    const title = root.querySelector("figcaption").textContent;
+    const redraw = () => {
+      remark.textContent = draw(host, title, ...selects.map((select) => select.value)) ?? "";
+      remark.hidden = !remark.textContent;
+    };
+    selects.forEach((select) => select.addEventListener("change", redraw));
+    figures.push({ host, redraw, width: 0 });
+  };
+
+  const named = (object) => Object.keys(object ?? {}).map((name) => [name, name]);
+  const refused = (host, problem) => { host.replaceChildren(); return problem; };
+
+  figure("curves", [{ label: "Metric", options: named(charts.curves) }], (host, title, name) =>
+    drawProfile(host, charts.curves[name], { labels, looks, title }));
+  figure("responses", [{ label: "Setting", options: named(charts.responses) }], (host, title, axis) => {
+    const chart = charts.responses[axis];
+    if (chart.problem) return refused(host, chart.problem);
+    drawResponse(host, chart, { axis, metric, title });
+    return chart.note;
+  });
+  const pairs = (charts.maps ?? []).map(({ rows, cols }, place) => [place, `${rows} × ${cols}`]);
+  figure("maps", [{ label: "Settings", options: pairs }], (host, title, place) => {
+    const chart = charts.maps[place];
+    return chart.problem ? refused(host, chart.problem) : drawMap(host, chart, { metric, title });
+  });
+  figure("layers", [], (host, title) => drawProfile(host, charts.layers, { labels, looks, title, zero: true, dots: true }));
+  figure("steps", [], (host, title) => drawProfile(host, charts.steps, { labels, looks, title, dots: true }));
+  figure("fronts", [{ label: "Cost", options: named(charts.fronts) }], (host, title, cost) =>
+    drawFront(host, charts.fronts[cost], { labels, looks, metric, title }));
+  figure("parallel", [], (host, title) => drawParallel(host, charts.parallel, { labels, metric, title }));
+
+  const mark = (row) => {
+    const look = looks.get(row.dataset.variant);
+    row.querySelector("input").checked = look !== undefined;
+    if (look === undefined) {
+      delete row.dataset.look;
+      row.style.removeProperty("--mark");
+    } else {
+      row.dataset.look = look;
+      row.style.setProperty("--mark", colour(look));
+    }
+  };
+  for (const row of table.tBodies[0].rows) {
+    mark(row);
+    row.querySelector("input").addEventListener("change", (event) => {
+      if (event.target.checked) looks.set(row.dataset.variant, unused());
+      else looks.delete(row.dataset.variant);
+      mark(row);
+      figures.forEach(({ redraw }) => redraw());
+    });
+  }
+
+  document.querySelectorAll("table").forEach(sortable);
+  filterable(table, document.getElementById("filter"), document.getElementById("shown"));
+  choosable(table, document.getElementById("columns"));
+  const copied = document.getElementById("copied");
+  for (const [id, write] of [["copy-markdown", asMarkdown], ["copy-latex", asLatex]]) {
+    document.getElementById(id).addEventListener("click", async () => {
+      copied.textContent = (await copy(write(inView(table)))) ? "copied" : "the browser refused to copy";
+    });
+  }
+
+  // Drawn at the width there is, and again when that changes.
+  const watch = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      const one = figures.find(({ host }) => host === target);
+      if (one.width === target.clientWidth) continue;
+      one.width = target.clientWidth;
+      requestAnimationFrame(one.redraw);  // drawing changes sizes, which an observer must not
+    }
+  });
+  figures.forEach(({ host }) => watch.observe(host));
+}

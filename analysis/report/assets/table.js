@@ -1,0 +1,107 @@
+"use strict";
+
+// Tables: sorting, filtering, choice of columns, copying.
+
+// What a cell is sorted by: its first number where it starts with one, else its text.
+function sortKey(text) {
+  const number = text.match(/^[<[\s]*([+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?)/i);
+  return number ? Number(number[1]) : text.toLowerCase();
+}
+
+// Numbers before texts, whichever way the numbers run; equals stay in order.
+function compareKeys(left, right, sign) {
+  if (typeof left !== typeof right) return typeof left === "number" ? -1 : 1;
+  if (left === right) return 0;
+  return (left < right ? -1 : 1) * sign;
+}
+
+function sortable(table) {
+  const heads = [...table.tHead.rows[0].cells];
+  heads.forEach((head, column) => {
+    head.querySelector(".sort")?.addEventListener("click", () => {
+      const direction = head.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
+      heads.forEach((one) => one.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", direction);
+      const sign = direction === "ascending" ? 1 : -1;
+      const rows = [...table.tBodies[0].rows].map((row) => [sortKey(row.cells[column].textContent), row]);
+      rows.sort((a, b) => compareKeys(a[0], b[0], sign));
+      table.tBodies[0].append(...rows.map(([, row]) => row));
+    });
+  });
+}
+
+// Keeps the rows that hold every word of the query.
+function filterable(table, input, status) {
+  const apply = () => {
+    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const rows = [...table.tBodies[0].rows];
+    for (const row of rows) {
+      const text = [...row.cells].map((cell) => cell.textContent.toLowerCase()).join("\n");
+      row.hidden = !words.every((word) => text.includes(word));
+    }
+    status.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} variants`;
+  };
+  input.addEventListener("input", apply);
+  apply();
+}
+
+function choosable(table, menu) {
+  [...table.tHead.rows[0].cells].forEach((head, column) => {
+    if (!head.querySelector(".sort")) return;
+    const box = html("input", { type: "checkbox", checked: "" });
+    box.addEventListener("change", () => {
+      for (const row of table.rows) row.cells[column].hidden = !box.checked;
+    });
+    menu.append(html("label", {}, box, ` ${head.textContent}`));
+  });
+}
+
+// The rows and columns in view, headings first: [row][column] of texts, and which columns hold numbers.
+function inView(table) {
+  const columns = [...table.tHead.rows[0].cells].map((head, column) => ({ head, column }))
+    .filter(({ head }) => !head.hidden && head.querySelector(".sort"));
+  const rows = [...table.rows].filter((row) => !row.hidden);
+  const cells = rows.map((row) => columns.map(({ column }) => row.cells[column].textContent.trim()));
+  return { cells, numeric: columns.map(({ head }) => head.classList.contains("number")) };
+}
+
+function asMarkdown({ cells, numeric }) {
+  const row = (texts) => `| ${texts.join(" | ")} |`;
+  const escaped = cells.map((texts) => texts.map((text) => text.replace(/[\\`*_[\]<>|~&$]/g, "\\$&")));
+  const rule = row(numeric.map((one) => (one ? "---:" : ":---")));
+  return [row(escaped[0]), rule, ...escaped.slice(1).map(row)].join("\n");
+}
+
+const LATEX = {
+  "\\": "\\textbackslash{}", "^": "\\textasciicircum{}", "~": "\\textasciitilde{}", "<": "\\textless{}",
+  ">": "\\textgreater{}", "|": "\\textbar{}", "±": "$\\pm$",
+};
+
+function asLatex({ cells, numeric }) {
+  const sign = (one) => LATEX[one] ?? (/[&%$#_{}]/.test(one) ? `\\${one}` : one);
+  const inside = (text) => text.split(/(?<![\w.])-(?=\d)/)
+    .map((part) => [...part].map(sign).join("").replace(/-(?=-)/g, "-{}")).join("$-$");
+  const row = (texts) => `${/^[[*]/.test(texts[0]) ? "{}" : ""}${texts.map(inside).join(" & ")} \\\\`;
+  const columns = numeric.map((one) => (one ? "r" : "l")).join("");
+  const body = cells.slice(1).map(row);
+  return [`\\begin{tabular}{${columns}}`, "\\toprule", row(cells[0]), "\\midrule", ...body, "\\bottomrule", "\\end{tabular}"].join("\n");
+}
+
+// A page opened from a file may have no clipboard: then through a text area.
+async function copy(text) {
+  if (navigator.clipboard && window.isSecureContext) {
+    try {
+      await navigator.clipboard.writeText(text);
+      return true;
+    } catch (refused) {
+      if (refused.name !== "NotAllowedError") throw refused;
+    }
+  }
+  const area = html("textarea", { class: "unseen", "aria-hidden": "true" });
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  const done = document.execCommand("copy");
+  area.remove();
+  return done;
+}

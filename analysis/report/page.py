@@ -1,0 +1,161 @@
+"""The page: content put into the template, scripts and styles into the page."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from analysis.layout import Result, columns, printable
+from analysis.load import COLUMNS
+from analysis.published import against_paper
+from analysis.report.charts import charts
+from analysis.report.origin import Origin
+from analysis.report.summary import summary
+from analysis.rounding import plain, quantity
+from analysis.shares import effects
+from analysis.tables import Comparison, foremost
+from ottt.errors import UserError
+from ottt.schema import Status
+
+ASSETS = Path(__file__).with_name("assets")
+SCRIPTS = ("svg.js", "figures.js", "table.js", "main.js")
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A result as the template lays it out: headings, rows of cells, what must be said."""
+
+    headings: tuple[str, ...]
+    numeric: tuple[bool, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, result: Result) -> "Sheet":
+        """Of any result of this package."""
+        shown = columns(result, detailed=True)
+        cells = zip(*(one.cells for one in shown), strict=True)
+        headings, numeric = (tuple(one.header for one in shown), tuple(one.numeric for one in shown))
+        return cls(headings, numeric, tuple(cells), tuple(map(printable, result.notes)))
+
+
+def page(runs: pd.DataFrame, history: pd.DataFrame, comparison: Comparison, origin: Origin) -> str:
+    """One HTML document that needs nothing else.
+
+    Args:
+        runs: what `comparison` compares, see `analysis.load.runs`.
+        history: see `analysis.load.history`.
+        comparison: of the variants.
+        origin: of the sweep.
+    """
+    table = comparison.table
+    data = {
+        "metric": comparison.metric.name,
+        "better": comparison.metric.better,
+        "variants": [
+            {"id": row["variant"], "label": printable(row["label"]), "mean": plain(row["mean"]), "n": row["n"]}
+            for row in table.to_dict("records")
+        ],
+        "stressed": foremost(comparison),
+        "charts": charts(runs, history, comparison),
+    }
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(_asset("page.html")).render(
+        sweep=printable(comparison.sweep),
+        summary=summary(comparison),
+        variants=Sheet.of(comparison),
+        ids=table["variant"].tolist(),
+        baseline=table.loc[table["is_baseline"], "variant"].iloc[0],
+        effects=_effects(runs, comparison.metric.name),
+        paper=_paper(runs, comparison.metric.name),
+        unfinished=_unfinished(runs),
+        trials=_trials(runs, comparison),
+        varied=[(axis, ", ".join(dict.fromkeys(map(printable, runs[axis])))) for axis in runs.attrs.get("axes", ())],
+        common=_common(runs),
+        origin=origin,
+        devices=_distinct(runs["device"]),
+        commits=_distinct(runs["commit"]),
+        started=_moment(runs["started"].min()),
+        figures=data["charts"],
+        style=Markup(_asset("page.css")),
+        script=Markup("\n".join(map(_asset, SCRIPTS))),
+        data=Markup(_json(data)),
+    )
+
+
+def _asset(name: str) -> str:
+    return (ASSETS / name).read_text(encoding="utf-8")
+
+
+def _json(data: Any) -> str:
+    """JSON that cannot end the script element it stands in."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _effects(runs: pd.DataFrame, metric: str) -> Sheet | str:
+    try:
+        return Sheet.of(effects(runs, metric=metric))
+    except UserError as error:
+        return str(error)
+
+
+def _paper(runs: pd.DataFrame, metric: str) -> Sheet | None:
+    """None where the paper reports nothing like it."""
+    try:
+        return Sheet.of(against_paper(runs, metric=metric))
+    except UserError:
+        return None
+
+
+def _unfinished(runs: pd.DataFrame) -> Sheet:
+    rows = runs[runs["status"] != Status.FINISHED]
+    cells = [
+        (row["label"], str(row["seed"]), row["status"], str(row["epochs_done"]), row["reason"] or "")
+        for row in rows.to_dict("records")
+    ]
+    headings = ("variant", "seed", "status", "epochs", "reason")
+    return Sheet(headings, (False, True, False, True, False), _printable(cells))
+
+
+def _trials(runs: pd.DataFrame, comparison: Comparison) -> Sheet:
+    metric = comparison.metric.name
+    values = runs[metric] if metric in runs else pd.Series(float("nan"), index=runs.index)
+    cells = [
+        (
+            row["label"],
+            str(row["seed"]),
+            row["status"],
+            str(row["epochs_done"]),
+            plain(value),
+            quantity(row["duration_s"]),
+        )
+        for row, value in zip(runs.to_dict("records"), values, strict=True)
+    ]
+    headings = ("variant", "seed", "status", "epochs", metric, "s")
+    return Sheet(headings, (False, True, False, True, True, True), _printable(cells))
+
+
+def _printable(cells: list[tuple[Any, ...]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(map(printable, row)) for row in cells)
+
+
+def _common(runs: pd.DataFrame) -> list[tuple[str, str]]:
+    """The settings that all recorded trials share."""
+    own = {*COLUMNS, "selected_epoch", *runs.attrs.get("axes", ())}
+    keys = [str(name) for name in runs.columns if name not in own and "/" not in str(name)]
+    recorded = runs[runs["run_id"].notna()]
+    values = {key: dict.fromkeys(map(printable, recorded[key])) for key in sorted(keys)}
+    return [(key, ", ".join(found)) for key, found in values.items()]
+
+
+def _distinct(values: "pd.Series[Any]") -> list[str]:
+    return list(dict.fromkeys(map(printable, values.dropna())))
+
+
+def _moment(started: pd.Timestamp) -> str:
+    return "" if pd.isna(started) else f"{started:%Y-%m-%d %H:%M} UTC"

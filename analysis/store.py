@@ -1,0 +1,86 @@
+"""A tracking store as the readers see it: runs with their values, and the points of their metrics.
+
+`analysis.sql` reads a database by itself, `analysis.client` goes through MLflow's client; both give the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from analysis.address import is_database, set_up_mlflow
+from analysis.points import Points
+from ottt.errors import UserError
+from ottt.schema import Status, Tag
+
+Kind = Literal["sweep", "trial"]
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run that is not deleted.
+
+    Attributes:
+        id: MLflow's.
+        name: for people.
+        started, ended: ms since 1970; `ended` is None where it has not.
+        artifacts: address of its artifacts.
+        tags: all of them.
+        params: as text; empty where they were not asked for.
+        metrics: the last value of each; empty where they were not asked for.
+        last_step: of any metric; 0 where there is none.
+    """
+
+    id: str
+    name: str
+    started: int
+    ended: int | None
+    artifacts: str
+    tags: Mapping[str, str]
+    params: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    last_step: int = 0
+
+    @property
+    def status(self) -> Status:
+        """How the trial or the sweep stands."""
+        return Status(self.tags[Tag.STATUS])
+
+
+class Store(Protocol):
+    """A tracking store."""
+
+    def runs(self, kind: Kind, *, sweep: str | None = None, values: bool = True) -> list[StoredRun]:
+        """All runs of that kind, of one sweep or of all, the earliest first; params and metrics only with `values`."""
+
+    def search(self, query: str) -> list[StoredRun]:
+        """The runs that fit an MLflow filter string, the earliest first.
+
+        Raises:
+            UserError: MLflow does not understand it.
+        """
+
+    def points(self, runs: Sequence[StoredRun]) -> Points:
+        """Every point of every metric of `runs`."""
+
+    def text(self, run: StoredRun, artifact: str) -> str:
+        """A text artifact of `run`."""
+
+
+def open_store(uri: str) -> Store:
+    """The store at a tracking URI: `sqlite:////abs/mlflow.db`, `postgresql://...`, `http://...`.
+
+    Raises:
+        UserError: no such file.
+    """
+    set_up_mlflow()
+    if is_database(uri):
+        from analysis.sql import SqlStore
+
+        # SQLite would make the file, and MLflow its tables: a reader must not.
+        if uri.startswith("sqlite:") and not Path(uri.partition(":///")[2]).is_file():
+            raise UserError(f"store must be an existing MLflow store, got {uri}: no such file")
+        return SqlStore(uri)
+    from analysis.client import ClientStore
+
+    return ClientStore(uri)
