@@ -1,7 +1,7 @@
 """A simulated event camera: what it would report of a scene whose brightness is given over time.
 
 Model: each pixel remembers the log intensity at its last event and reports an event for every further threshold that
-it is away from there (Lichtsteiner, Posch, Delbruck 2008, section II); thresholds differ from pixel to pixel, and
+it is away from there (Lichtsteiner, Posch, Delbruck 2008); thresholds differ from pixel to pixel, and
 background events come at random.
 
 Shapes: S instants, H W sensor.
