@@ -56,6 +56,15 @@ class Display:
         """Say why a trial has no result."""
         self.say(f"failed: {trial.label} seed={trial.seed}: {reason}")
 
+    def lost(self, trial: PlannedTrial, reason: str, wait: float) -> None:
+        """Say that a trial will be tried again after `wait` seconds."""
+        when = f"in {wait:.0f} s" if wait else "now"
+        self.say(f"lost: {trial.label} seed={trial.seed}: {reason}; again {when}, from its last checkpoint")
+
+    def warn(self, trial: PlannedTrial, warning: str) -> None:
+        """Say what went wrong with a trial that goes on."""
+        self.say(f"warning: {trial.label} seed={trial.seed}: {warning}")
+
     def _render(self) -> RenderableType:
         bar = Table.grid(padding=(0, 1))
         bar.add_row(ProgressBar(total=1.0, completed=self._progress.share, width=_BAR_WIDTH), Text(self._counts()))
@@ -67,14 +76,15 @@ class Display:
     def _counts(self) -> str:
         progress = self._progress
         parts = [
-            f"{progress.settled}/{len(progress.plan.trials)} done",
+            f"{progress.done}/{len(progress.plan.trials)} done",
             f"{progress.count(Status.RUNNING)} running",
             f"{progress.failed} failed",
         ]
-        if diverged := progress.count(Status.DIVERGED):
-            parts.append(f"{diverged} diverged")
+        for status in (Status.DIVERGED, Status.STOPPED_EARLY):
+            if count := progress.count(status):
+                parts.append(f"{count} {status.replace('-', ' ')}")
         if progress.seconds_left:
-            parts.append(f"about {_duration(progress.seconds_left)} left")
+            parts.append(f"about {duration(progress.seconds_left)} left")
         return ", ".join(parts)
 
     def _best(self) -> str:
@@ -84,7 +94,7 @@ class Display:
         return f"best {self._progress.plan.metric} {value:.4f}: {trial.label} seed={trial.seed}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """`45 s`, `12 min`, `3 h 05 min`."""
     if seconds < 90:
         return f"{seconds:.0f} s"

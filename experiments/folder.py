@@ -3,12 +3,14 @@
 import fcntl
 import json
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from analysis.address import is_database
 from experiments.records import TrialRecords
 from ottt.errors import UserError
 
@@ -43,16 +45,28 @@ class Results:
 
     @property
     def artifacts(self) -> Path | None:
-        """Folder of artifacts; None where the tracking store decides."""
-        return self.root / "artifacts" if self.is_local else None
+        """Folder of artifacts; None where a tracking server decides."""
+        return self.root / "artifacts" if is_database(self.store) else None
 
-    def write_plan(self, sweep: str, plan: Mapping[str, Any]) -> None:
-        """Keep the plan of `sweep` for `read_plan`."""
+    def write_plan(self, sweep: str, plan: Mapping[str, Any], spec: str) -> None:
+        """Keep the plan of `sweep` for `read_plan`, and the text of its spec for `spec_of`."""
         path = self._plan(sweep)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(plan, indent=1), encoding="utf-8")
-        temporary.replace(path)
+        _replace(path, json.dumps(plan, indent=1))
+        _replace(path.with_name("spec.yaml"), spec)
+
+    def spec_of(self, sweep: str) -> Path:
+        """The file of the spec that `sweep` last ran with, its base and overrides included.
+
+        Raises:
+            UserError: it never ran here.
+        """
+        self.read_plan(sweep)
+        return self._plan(sweep).with_name("spec.yaml")
+
+    def sweeps(self) -> list[str]:
+        """Names of the sweeps that ran here."""
+        return sorted(path.parent.name for path in (self.root / "sweeps").glob("*/plan.json"))
 
     def has_plan(self, sweep: str) -> bool:
         """Whether `sweep` ran here."""
@@ -67,7 +81,7 @@ class Results:
         try:
             stored: dict[str, Any] = json.loads(self._plan(sweep).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            known = sorted(path.parent.name for path in (self.root / "sweeps").glob("*/plan.json"))
+            known = self.sweeps()
             there = f"one of {', '.join(known)}" if known else "one that was run there (none was)"
             raise UserError(f"{shown(self.root)}: sweep must be {there}, got {sweep!r}") from None
         return stored
@@ -79,25 +93,47 @@ class Results:
         Raises:
             UserError: another process holds it.
         """
-        path = self.root / "sweeps" / sweep / "lock"
+        path = self._lock(sweep)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as file:
+        with path.open("a+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise UserError(f"{shown(path.parent)}: the sweep {sweep} is running in another process") from None
+            file.truncate(0)
+            file.write(f"{socket.gethostname()} {os.getpid()}\n")
+            file.flush()
             yield
 
     def is_locked(self, sweep: str) -> bool:
         """Whether a process runs the sweep now."""
-        try:
-            with self.lock(sweep):
-                return False
-        except UserError:
-            return True
+        path = self._lock(sweep)
+        if not path.is_file():
+            return False
+        with path.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            return False
+
+    def holder(self, sweep: str) -> tuple[str, int]:
+        """Machine and process id of who held the sweep last; ask `is_locked` whether it still does."""
+        host, pid = self._lock(sweep).read_text(encoding="utf-8").split()
+        return host, int(pid)
+
+    def _lock(self, sweep: str) -> Path:
+        return self.root / "sweeps" / sweep / "lock"
 
     def _plan(self, sweep: str) -> Path:
         return self.root / "sweeps" / sweep / "plan.json"
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write `text` to `path` in one step."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
 
 
 def find_spec(given: str) -> Path:

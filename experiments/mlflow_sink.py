@@ -1,51 +1,26 @@
-"""A sweep in MLflow: one parent run, one child run per trial. The only file that writes MLflow.
+"""A sweep in MLflow: one parent run, one child run per trial. With `experiments.mlflow_run` all that writes MLflow.
 
 Writing is reconciling: what the trial's record holds less what its run already has. So it can be repeated at any
 time, after a crash too, and never doubles a (metric, step). Not thread-safe: one thread opens, writes and closes.
 """
 
-import json
-import logging
-import math
-import os
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
 
+from experiments import artifacts
+from experiments.mlflow_run import StoredRun
 from experiments.plan import Plan, PlannedTrial
 from experiments.provenance import Provenance
 from experiments.records import Epoch, Record
-from ottt.schema import MLFLOW_STATUS, PLAN_ARTIFACT, SCHEMA_VERSION, SPEC_ARTIFACT, Status, Tag
+from experiments.redact import redacted
+from experiments.tracking import connect
+from ottt.errors import UserError
+from ottt.evalreport import EvalReport
+from ottt.schema import MLFLOW_STATUS, SCHEMA_VERSION, SETTLED, Status, Tag
 
-if TYPE_CHECKING:
-    from mlflow.entities import Run
-    from mlflow.tracking import MlflowClient
+PAGE = 1000  # runs per request
 
-MAX_METRICS = 1000  # per request, as MLflow limits them
-MAX_PARAMS = 100
-PAGE = 10_000  # runs
-
-_TIMED = ("time/", "perf/", "mem/")  # metrics that differ when the same trial is run again
-
-_T = TypeVar("_T")
-Point = tuple[str, int]  # metric, step
-
-
-@dataclass
-class _Run:
-    """What is known of a run in the store; `points` is None until it is needed."""
-
-    id: str
-    name: str
-    status: str
-    ended: int | None  # ms since 1970
-    tags: dict[str, str]
-    params: set[str] = field(default_factory=set)
-    metrics: set[str] = field(default_factory=set)
-    points: dict[Point, float] | None = None
+_PAGE_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the page shows runs, not conversations
 
 
 class MlflowSink:
@@ -54,144 +29,123 @@ class MlflowSink:
     Args:
         plan: of the sweep.
         spec: its text, kept with the parent run.
-        provenance: of this process.
+        provenance: of the process that ran the sweep.
         store: tracking URI.
-        artifacts: folder of artifacts beside a local store, which is made if need be; None: the store is elsewhere.
+        artifacts: folder of artifacts, for a store that is no server; None: the server decides.
+        replay: whether another process ran the sweep, so that this one's environment is not the sweep's.
     """
 
-    def __init__(self, plan: Plan, spec: str, provenance: Provenance, *, store: str, artifacts: Path | None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        spec: str,
+        provenance: Provenance,
+        *,
+        store: str,
+        artifacts: Path | None,
+        replay: bool = False,
+    ) -> None:
         self.plan = plan
         self._spec = spec
         self._provenance = provenance
         self._store = store
         self._artifacts = artifacts
+        self._replay = replay
 
     def connect(self) -> None:
         """Make sure that the store answers; a local one is made. Writes no run."""
-        if self._artifacts is not None:
-            _make_file(Path(self._store.removeprefix("sqlite:///")))
-        self._client = _connect(self._store)
+        self._client = connect(self._store)
         self._client.get_experiment_by_name(self.plan.name)
 
     def open(self) -> None:
         """Find or make the experiment, the parent run and its children. Can be repeated after a failure."""
         self._experiment = self._find_experiment()
-        parents = self._search(Tag.KIND, "sweep")
-        self._parent = parents[0] if parents else self._create(self.plan.name, self._parent_tags(), None)
-        self._set_status(self._parent, self._parent_tags(), "RUNNING", None)
-        self._client.log_text(self._parent.id, self._spec, SPEC_ARTIFACT)
-        self._client.log_text(self._parent.id, json.dumps(self.plan.to_json(), indent=1), PLAN_ARTIFACT)
-        self._runs: dict[str, _Run] = {}
-        for run in self._search(Tag.KIND, "trial"):  # latest first
-            self._runs.setdefault(run.tags.get(Tag.TRIAL, run.id), run)
+        parents = self._one_each(Tag.SWEEP, "sweep")
+        self._parent = parents.get(self.plan.name) or self._create(self.plan.name, self._parent_tags(), None)
+        self._parent.set_status(self._parent_tags(), "RUNNING", None)
+        self._parent.add_files(artifacts.of_sweep(self.plan, self._spec))
+        if not self._replay:
+            self._parent.add_files(artifacts.of_process())
+        self._runs = self._one_each(Tag.TRIAL, "trial")
 
-    def reconcile(self, trial: PlannedTrial, record: Record, epochs: Sequence[Epoch]) -> None:
-        """Write what the run of `trial` lacks of its record."""
-        name = self.plan.run_name(trial)
+    def extend(self, plan: Plan) -> None:
+        """The sweep has more trials now."""
+        self.plan = plan
+        self._parent.add_files(artifacts.of_sweep(plan, self._spec))
+
+    def reconcile(
+        self, trial: PlannedTrial, record: Record, epochs: Sequence[Epoch], report: EvalReport | None = None
+    ) -> None:
+        """Write what the run of `trial` lacks of its record.
+
+        Args:
+            trial: of the plan.
+            record, epochs: of the trial.
+            report: its evaluation on test data at the end, if it came so far.
+        """
         tags = self._tags(trial, record)
         ended = None if record.ended is None else _ms(record.ended)
         run = self._runs.get(trial.trial)
-        if run is not None and ended is not None and run.ended == ended and _holds(run.tags, tags):
+        if run is not None and ended is not None and run.has(tags, ended=ended):
             return
-        if run is not None and self._contradicts(run, record, epochs):
+        if run is not None and run.contradicts(record, epochs):
             self._client.delete_run(run.id)
             run = None
         if run is None:
-            run = self._create(name, tags, _ms(record.started))
+            run = self._create(self.plan.run_name(trial), tags, _ms(record.started))
             self._runs[trial.trial] = run
-        elif run.name != name:
-            self._client.update_run(run.id, name=name)
-            run.name = name
-        self._add_params(run, record.config)
-        self._add_metrics(run, epochs)
-        self._set_status(run, tags, MLFLOW_STATUS[record.status], ended)
+        run.rename(self.plan.run_name(trial))
+        run.add_params(record.config)
+        run.add_metrics(epochs)
+        if record.data_digest is not None:
+            run.add_data(str(record.config["data.name"]), record.data_digest)
+        if record.settled and report is not None:
+            run.add_files(artifacts.of_trial(epochs, report))
+        run.set_status(tags, MLFLOW_STATUS[record.status], ended)
 
     def close(self, status: Status) -> None:
         """End the parent run, and whatever child a crash left running."""
         for run in self._runs.values():
             if run.status == "RUNNING":
                 tags = run.tags | {Tag.STATUS: Status.INTERRUPTED}
-                self._set_status(run, tags, MLFLOW_STATUS[Status.INTERRUPTED], None)
-        tags = self._parent_tags() | {Tag.STATUS: status}
-        self._set_status(self._parent, tags, MLFLOW_STATUS[status], None)
+                run.set_status(tags, MLFLOW_STATUS[Status.INTERRUPTED], None)
+        self._parent.set_status(self._parent_tags() | {Tag.STATUS: status}, MLFLOW_STATUS[status], None)
 
     def _find_experiment(self) -> str:
         found = self._client.get_experiment_by_name(self.plan.name)
         if found is None:
             location = None if self._artifacts is None else (self._artifacts / self.plan.name).as_uri()
-            return str(self._client.create_experiment(self.plan.name, artifact_location=location))
+            return str(self._client.create_experiment(self.plan.name, location, _PAGE_TAGS))
         if found.lifecycle_stage != "active":
-            raise ValueError(f"the experiment {self.plan.name} was deleted: restore it, or rename the sweep")
+            raise UserError(f"the experiment {self.plan.name} was deleted: restore it, or rename the sweep")
         return str(found.experiment_id)
 
-    def _search(self, tag: Tag, value: str) -> list[_Run]:
-        """All runs of the experiment with that tag, latest first."""
-        query, order = f"tags.`{tag}` = '{value}'", ["attributes.start_time DESC"]
-        found: list[_Run] = []
+    def _one_each(self, tag: Tag, kind: str) -> dict[str, StoredRun]:
+        """The experiment's runs of that kind by the value of a tag.
+
+        A request that was answered too late and repeated has made a second run: one stays, the settled or latest.
+        """
+        kept: dict[str, StoredRun] = {}
+        for run in sorted(self._search(kind), key=_precedence, reverse=True):
+            if kept.setdefault(run.tags.get(tag, run.id), run) is not run:
+                self._client.delete_run(run.id)
+        return kept
+
+    def _search(self, kind: str) -> list[StoredRun]:
+        """All runs of the experiment of that kind."""
+        query = f"tags.`{Tag.KIND}` = '{kind}'"
+        found: list[StoredRun] = []
         token: str | None = None
         while True:
-            page = self._client.search_runs(
-                [self._experiment], query, max_results=PAGE, order_by=order, page_token=token
-            )
-            found += map(_known, page)
+            page = self._client.search_runs([self._experiment], query, max_results=PAGE, page_token=token)
+            found += (StoredRun.of(self._client, run) for run in page)
             token = page.token
             if not token:
                 return found
 
-    def _create(self, name: str, tags: Mapping[str, str], started: int | None) -> _Run:
+    def _create(self, name: str, tags: Mapping[str, str], started: int | None) -> StoredRun:
         made = self._client.create_run(self._experiment, start_time=started, tags=dict(tags), run_name=name)
-        return _Run(made.info.run_id, name, "RUNNING", None, dict(tags), points={})
-
-    def _contradicts(self, run: _Run, record: Record, epochs: Sequence[Epoch]) -> bool:
-        """Whether the run holds numbers of another attempt that are not the record's."""
-        last = epochs[-1].epoch if epochs else 0
-        if record.settled and any(step > last for _, step in self._points(run)):
-            return True
-        return any(
-            not _same(self._points(run)[point], value)
-            for point, value, _ in _points_of(epochs)
-            if point in self._points(run) and not point[0].startswith(_TIMED)
-        )
-
-    def _points(self, run: _Run) -> dict[Point, float]:
-        if run.points is None:
-            histories = (self._client.get_metric_history(run.id, key) for key in run.metrics)
-            run.points = {(point.key, point.step): point.value for history in histories for point in history}
-        return run.points
-
-    def _add_params(self, run: _Run, config: Mapping[str, Any]) -> None:
-        """Those of the first attempt stay: MLflow changes none, and all that matters is in the trial's hash."""
-        from mlflow.entities import Param
-
-        missing = [Param(key, str(value)) for key, value in config.items() if key not in run.params]
-        for batch in _batches(missing, MAX_PARAMS):
-            self._client.log_batch(run.id, params=batch)
-        run.params |= config.keys()
-
-    def _add_metrics(self, run: _Run, epochs: Iterable[Epoch]) -> None:
-        from mlflow.entities import Metric
-
-        points = self._points(run)
-        missing = [entry for entry in _points_of(epochs) if entry[0] not in points]
-        for batch in _batches(missing, MAX_METRICS):
-            metrics = [Metric(key, value, time, step) for (key, step), value, time in batch]
-            self._client.log_batch(run.id, metrics=metrics)
-            points |= {point: value for point, value, _ in batch}
-
-    def _set_status(self, run: _Run, tags: Mapping[str, str], status: str, ended: int | None) -> None:
-        """Tags and status, after everything else: a run that has them is complete."""
-        from mlflow.entities import RunTag
-
-        changed = [RunTag(key, value) for key, value in tags.items() if run.tags.get(key) != value]
-        if changed:
-            self._client.log_batch(run.id, tags=changed)
-        if Tag.REASON in run.tags and Tag.REASON not in tags:
-            self._client.delete_tag(run.id, Tag.REASON)
-        if status == "RUNNING" and run.status != status:
-            self._client.update_run(run.id, status=status)
-        elif status != "RUNNING":
-            self._client.set_terminated(run.id, status, end_time=ended)
-        run.tags, run.status, run.ended = dict(tags), status, ended
+        return StoredRun(self._client, made.info.run_id, name, "RUNNING", made.info.start_time, None, dict(tags))
 
     def _parent_tags(self) -> dict[str, str]:
         return {
@@ -215,7 +169,7 @@ class MlflowSink:
             Tag.LABEL: trial.label,
             Tag.SEED: str(trial.seed),
             Tag.STATUS: record.status,
-            Tag.REASON: record.reason,
+            Tag.REASON: None if record.reason is None else redacted(record.reason),
             Tag.COMMIT: record.commit or "unknown",
             Tag.DIRTY: str(record.dirty).lower(),
             Tag.VERSIONS: record.versions,
@@ -225,56 +179,9 @@ class MlflowSink:
         return {key: str(value) for key, value in tags.items() if value is not None}
 
 
-def _connect(store: str) -> "MlflowClient":
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
-    from mlflow.tracking import MlflowClient
-
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    return MlflowClient(store)
-
-
-def _make_file(path: Path) -> None:
-    """Make a SQLite file that can be read while it is written.
-
-    Raises:
-        sqlite3.Error: it cannot be opened; MLflow would try for minutes.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-
-
-def _known(run: "Run") -> _Run:
-    return _Run(
-        run.info.run_id,
-        run.info.run_name,
-        run.info.status,
-        run.info.end_time,
-        dict(run.data.tags),
-        set(run.data.params),
-        set(run.data.metrics),
-    )
-
-
-def _points_of(epochs: Iterable[Epoch]) -> Iterator[tuple[Point, float, int]]:
-    """(metric, step), value, time in ms of every metric of every epoch."""
-    for epoch in epochs:
-        for key, value in epoch.metrics.items():
-            yield (key, epoch.epoch), value, _ms(epoch.time)
-
-
-def _holds(tags: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
-    return all(tags.get(key) == value for key, value in wanted.items())
-
-
-def _same(left: float, right: float) -> bool:
-    return left == right or (math.isnan(left) and math.isnan(right))
+def _precedence(run: StoredRun) -> tuple[bool, int, str]:
+    return run.tags.get(Tag.STATUS) in SETTLED, run.started, run.id
 
 
 def _ms(seconds: float) -> int:
     return int(seconds * 1000)
-
-
-def _batches(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
-    return (items[start : start + size] for start in range(0, len(items), size))

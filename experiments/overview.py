@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from experiments.plan import done_statuses, is_own
 from experiments.records import TrialRecords
-from ottt.schema import SETTLED, Status
+from ottt.schema import Status
 
 _FAILED = (Status.FAILED, Status.OUT_OF_MEMORY)
 
@@ -29,7 +30,7 @@ class Overview:
         statuses = {}
         for trial in plan["trials"]:
             record = records.read(trial["trial"])
-            if record is not None:
+            if record is not None and is_own(record, plan["name"]):
                 left = record.status is Status.RUNNING and not running
                 statuses[trial["trial"]] = Status.INTERRUPTED if left else record.status
         return cls(plan, statuses)
@@ -37,7 +38,16 @@ class Overview:
     @property
     def done(self) -> int:
         """Trials that have their result."""
-        return sum(status in SETTLED for status in self.statuses.values())
+        return sum(status in self._done for status in self.statuses.values())
+
+    @property
+    def failed(self) -> int:
+        """Trials that ended without one."""
+        return sum(status in _FAILED for status in self.statuses.values())
+
+    @property
+    def _done(self) -> frozenset[Status]:
+        return done_statuses(stops_early=self.plan.get("stops_early", False))
 
     def to_json(self) -> dict[str, Any]:
         """The plan with the status of every trial ("missing" where it has no record)."""
@@ -50,23 +60,25 @@ class Overview:
         variants: dict[str, list[Mapping[str, Any]]] = {}
         for trial in self.plan["trials"]:
             variants.setdefault(trial["variant"], []).append(trial)
-        rows = [[*axes, "done", "running", "failed", "diverged", "to run"]]
+        rows = [[*axes, "done", "running", "failed", "diverged", "stopped", "to run"]]
         for trials in variants.values():
             settings = [str(trials[0]["settings"][key]) for key in axes]
             rows.append([*settings, *self._counts([trial["trial"] for trial in trials])])
         total = len(self.plan["trials"])
-        return f"{_aligned(rows)}\n\n{self.plan['name']}: {self.done} of {total} trials done"
+        return f"{aligned(rows)}\n\n{self.plan['name']}: {self.done} of {total} trials done"
 
     def _counts(self, trials: Sequence[str]) -> list[str]:
         count = Counter(self.statuses.get(trial) for trial in trials)
-        settled = sum(count[status] for status in SETTLED)
+        done = sum(count[status] for status in self._done)
         failed = sum(count[status] for status in _FAILED)
         running = count[Status.RUNNING]
-        left = len(trials) - settled - running
-        return [f"{settled}/{len(trials)}", *map(str, (running, failed, count[Status.DIVERGED], left))]
+        left = len(trials) - done - running
+        columns = (running, failed, count[Status.DIVERGED], count[Status.STOPPED_EARLY], left)
+        return [f"{done}/{len(trials)}", *map(str, columns)]
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as lines of text."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)

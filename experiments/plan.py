@@ -1,13 +1,16 @@
 """A sweep's trials: the deterministic expansion of its spec."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from experiments.folder import Results
+from experiments.records import Record
+from experiments.sections import matches
 from experiments.spec import SweepSpec
-from experiments.spec_rules import matches
 from ottt.config import TrialConfig
+from ottt.schema import SETTLED, Status
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Plan:
         baseline: settings of the variant that the others are compared with, or None.
         trials: variant by variant in the order of the spec, each with all seeds.
         notes: sentences on what the expansion left out.
+        stops_early: whether a scheduler may end trials: only then are those that one ended done.
     """
 
     name: str
@@ -50,6 +54,16 @@ class Plan:
     baseline: Mapping[str, Any] | None
     trials: tuple[PlannedTrial, ...]
     notes: tuple[str, ...] = ()
+    stops_early: bool = False
+
+    @property
+    def done(self) -> frozenset[Status]:
+        """How a trial may stand that need not run again."""
+        return done_statuses(stops_early=self.stops_early)
+
+    def is_done(self, record: Record | None) -> bool:
+        """Whether the trial of `record` need not run again for this sweep."""
+        return record is not None and record.status in self.done and is_own(record, self.name)
 
     def to_json(self) -> dict[str, Any]:
         """What the plan artifact holds; `analysis.planned` reads it."""
@@ -68,6 +82,7 @@ class Plan:
             "metric": self.metric,
             "axes": list(self.axes),
             "baseline": None if self.baseline is None else dict(self.baseline),
+            "stops_early": self.stops_early,
             "trials": trials,
         }
 
@@ -86,13 +101,28 @@ def label(settings: Mapping[str, Any]) -> str:
     return " ".join(f"{key}={value}" for key, value in settings.items()) or "base"
 
 
-def expand(spec: SweepSpec) -> Plan:
-    """The trials of a checked `spec`. Variants whose result must be the same are planned once, with a note."""
+def done_statuses(*, stops_early: bool) -> frozenset[Status]:
+    """A trial that a scheduler ended is no result of a sweep without one."""
+    return SETTLED if stops_early else SETTLED - {Status.STOPPED_EARLY}
+
+
+def is_own(record: Record, sweep: str) -> bool:
+    """Whether the record is of use to `sweep`: every one but those that another sweep's scheduler stopped."""
+    return record.status is not Status.STOPPED_EARLY or record.sweep == sweep
+
+
+def expand(spec: SweepSpec, suggested: Iterable[Mapping[str, Any]] = ()) -> Plan:
+    """The trials of a checked `spec`. Variants whose result must be the same are planned once, with a note.
+
+    Args:
+        spec: of the sweep.
+        suggested: settings of the variants that a search has chosen so far.
+    """
     trials: list[PlannedTrial] = []
     labels: dict[str, str] = {}
     notes: list[str] = []
     baseline = None
-    for cell in spec.variants():
+    for cell in spec.variants() if spec.search is None else suggested:
         config = spec.base.replace(cell)
         flat = config.flat()
         settings = {key: flat[key] for key in cell}
@@ -105,7 +135,27 @@ def expand(spec: SweepSpec) -> Plan:
         for seed in spec.seeds:
             trials.append(_trial(config.replace({"seed": seed}), settings, seed))
     chosen = next((trial.settings for trial in trials if trial.variant == baseline), None)
-    return Plan(spec.name, spec.metric, tuple(spec.varied()), chosen, tuple(trials), tuple(notes))
+    return Plan(
+        name=spec.name,
+        metric=spec.metric,
+        axes=tuple(spec.varied()),
+        baseline=chosen,
+        trials=tuple(trials),
+        notes=tuple(notes),
+        stops_early=spec.scheduler is not None,
+    )
+
+
+def plan_in(results: Results, spec: SweepSpec) -> Plan:
+    """The trials of `spec`; those of a search as far as they were suggested when it last ran there."""
+    if spec.search is None or not results.has_plan(spec.name):
+        return expand(spec)
+    earlier: dict[str, Mapping[str, Any]] = {}
+    for trial in results.read_plan(spec.name)["trials"]:
+        settings = trial["settings"]
+        if set(settings) == set(spec.search.space) and spec.base.replace(settings).variant_hash == trial["variant"]:
+            earlier[trial["variant"]] = settings
+    return expand(spec, earlier.values())
 
 
 def _trial(config: TrialConfig, settings: Mapping[str, Any], seed: int) -> PlannedTrial:

@@ -17,7 +17,7 @@ class Progress:
         plan: of the sweep.
         statuses: of the trials that have been begun or were done before, by hash.
         fresh: trials to run now, by hash.
-        epochs: completed now, of `fresh` trials.
+        epochs: completed, of trials that were begun now.
         best: value and trial of the best last epoch among finished trials, by the plan's metric.
         clock: monotonic time of the first epoch's end, and `share` then: starting workers says nothing about the rest.
     """
@@ -29,10 +29,28 @@ class Progress:
     best: tuple[float, PlannedTrial] | None = None
     clock: tuple[float, float] | None = None
 
-    def begin(self, trial: PlannedTrial) -> None:
-        """The trial starts now."""
+    _planned: dict[str, PlannedTrial] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.extend(self.plan)
+
+    def extend(self, plan: Plan) -> None:
+        """The sweep has more trials now."""
+        self.plan = plan
+        self._planned = {trial.trial: trial for trial in plan.trials}
+
+    def planned(self, trial: str) -> PlannedTrial:
+        """The trial of that hash."""
+        return self._planned[trial]
+
+    def running(self) -> list[str]:
+        """Trials under way."""
+        return [trial for trial, status in self.statuses.items() if status is Status.RUNNING]
+
+    def begin(self, trial: PlannedTrial, epochs: int = 0) -> None:
+        """The trial starts now, with `epochs` left from an earlier attempt."""
         self.statuses[trial.trial] = Status.RUNNING
-        self.epochs[trial.trial] = 0
+        self.epochs[trial.trial] = epochs
 
     def advance(self, trial: PlannedTrial, epoch: int) -> None:
         """The trial has completed `epoch` epochs."""
@@ -40,7 +58,7 @@ class Progress:
         self.clock = self.clock or (time.monotonic(), self.share)
 
     def end(self, trial: PlannedTrial, status: Status, last: Mapping[str, float]) -> None:
-        """The trial ended, now or in an earlier sweep, with the metrics of its last epoch."""
+        """The trial ended, now or in an earlier sweep, with the metrics of its last epoch; INTERRUPTED: for now."""
         self.statuses[trial.trial] = status
         value = last.get(self.plan.metric)
         if status is not Status.FINISHED or value is None:
@@ -54,9 +72,9 @@ class Progress:
         return sum(status in statuses for status in self.statuses.values())
 
     @property
-    def settled(self) -> int:
+    def done(self) -> int:
         """Trials that have their result."""
-        return self.count(*schema.SETTLED)
+        return self.count(*self.plan.done)
 
     @property
     def failed(self) -> int:
@@ -80,5 +98,6 @@ class Progress:
         return (time.monotonic() - since) * (1 - share) / (share - before) if share > before else None
 
     def _behind(self, trial: PlannedTrial) -> int:
-        ended = self.statuses.get(trial.trial, Status.RUNNING) is not Status.RUNNING
-        return trial.config.epochs if ended else self.epochs.get(trial.trial, 0)
+        status = self.statuses.get(trial.trial, Status.RUNNING)
+        is_ahead = status in (Status.RUNNING, Status.INTERRUPTED)
+        return self.epochs.get(trial.trial, 0) if is_ahead else trial.config.epochs

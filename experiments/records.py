@@ -1,16 +1,20 @@
 """The durable record of every trial, in `<results>/trials/<hash>/`: what is done, and with which numbers.
 
-`record.json` is replaced atomically, `metrics.jsonl` gains one line per epoch. They are the source of truth; MLflow is
-filled from them. Standard library only.
+`record.json` is replaced atomically, `metrics.jsonl` gains one line per epoch, `checkpoint/` holds what an unfinished
+trial goes on from. They are the source of truth; MLflow is filled from them. Standard library only.
 """
 
 import json
+import os
+import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ottt.evalreport import EvalReport
 from ottt.schema import SCHEMA_VERSION, SETTLED, Status
 
 
@@ -25,7 +29,8 @@ class Record:
         status: how it stands.
         reason: one line, why it failed.
         started, ended: seconds since 1970.
-        commit, dirty, versions, host: of the code and the machine that ran the sweep.
+        commit, dirty, diff, versions, host: of the code and the machine that ran the sweep, see
+            `experiments.provenance`.
         device: that trained it.
         data_digest: hash of the data set and its split.
     """
@@ -39,6 +44,7 @@ class Record:
     ended: float | None = None
     commit: str | None = None
     dirty: bool = False
+    diff: str | None = None
     versions: str = ""
     host: str = ""
     device: str | None = None
@@ -82,14 +88,58 @@ class TrialRecords:
         """Start the trial from nothing, forgetting an earlier attempt."""
         folder = self.folder / record.trial
         folder.mkdir(parents=True, exist_ok=True)
+        self.drop_checkpoint(record.trial)
         self._metrics(record.trial).write_bytes(b"")
         (folder / "error.txt").unlink(missing_ok=True)
+        self._evaluation(record.trial).unlink(missing_ok=True)
         self._write(record)
 
+    def go_on(self, record: Record) -> None:
+        """Start the trial from where an earlier attempt left it, as `record`, but begun when that was."""
+        trial = record.trial
+        self._rewrite(trial, self.epochs(trial))
+        (self.folder / trial / "error.txt").unlink(missing_ok=True)
+        self._write(replace(record, started=self._existing(trial).started))
+
     def append(self, trial: str, epoch: Epoch) -> None:
-        """Add one epoch; it is in the file when this returns."""
-        with self._metrics(trial).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(epoch)) + "\n")
+        """Add one epoch; it is in the file, whole, when this returns.
+
+        Raises:
+            OSError: it could not be written; nothing of it is in the file.
+        """
+        with self._metrics(trial).open("ab", buffering=0) as file:
+            size = file.seek(0, os.SEEK_END)
+            line = (json.dumps(asdict(epoch)) + "\n").encode()
+            try:
+                while line:
+                    line = line[file.write(line) :]
+            except OSError:
+                file.truncate(size)
+                raise
+
+    def keep_epochs(self, trial: str, count: int) -> None:
+        """Forget the epochs after `count`: the trial went back to a checkpoint."""
+        self._rewrite(trial, self.epochs(trial)[:count])
+
+    def keep_evaluation(self, trial: str, report: EvalReport) -> None:
+        """Keep what the trial's last network does on test data."""
+        self._evaluation(trial).write_text(report.to_json(), encoding="utf-8")
+
+    def evaluation(self, trial: str) -> EvalReport | None:
+        """What `keep_evaluation` kept, if anything."""
+        try:
+            return EvalReport.from_json(self._evaluation(trial).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+
+    def checkpoint(self, trial: str) -> Path:
+        """Folder of what the trial goes on from."""
+        return self.folder / trial / "checkpoint"
+
+    def drop_checkpoint(self, trial: str) -> None:
+        """Remove what the trial could go on from, if anything."""
+        with suppress(FileNotFoundError):
+            shutil.rmtree(self.checkpoint(trial))
 
     def describe(self, trial: str, *, device: str | None, data_digest: str | None) -> None:
         """Note where and on what the trial trains."""
@@ -112,6 +162,12 @@ class TrialRecords:
         temporary.write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
         temporary.replace(path)
 
+    def _rewrite(self, trial: str, epochs: Iterable[Epoch]) -> None:
+        path = self._metrics(trial)
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(asdict(epoch)) + "\n" for epoch in epochs), encoding="utf-8")
+        temporary.replace(path)
+
     def _lines(self, trial: str) -> Iterator[str]:
         try:
             text = self._metrics(trial).read_text(encoding="utf-8")
@@ -122,6 +178,9 @@ class TrialRecords:
 
     def _record(self, trial: str) -> Path:
         return self.folder / trial / "record.json"
+
+    def _evaluation(self, trial: str) -> Path:
+        return self.folder / trial / "evaluation.json"
 
     def _metrics(self, trial: str) -> Path:
         return self.folder / trial / "metrics.jsonl"

@@ -3,25 +3,35 @@
 Ray is loaded only when there is something to train.
 """
 
-import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from experiments.agenda import Agenda, Task
+from experiments.claims import Claims
+from experiments.disk import Disk
 from experiments.display import Display
 from experiments.folder import Results
+from experiments.follower import Follower
 from experiments.interrupt import EXIT_INTERRUPTED, interruptible
 from experiments.mlflow_sink import MlflowSink
-from experiments.plan import Plan, PlannedTrial, expand
+from experiments.plan import Plan, PlannedTrial, plan_in
 from experiments.progress import Progress
 from experiments.provenance import Provenance
-from experiments.records import Record, TrialRecords
-from experiments.report import Report
+from experiments.sections import Resources, Share
 from experiments.spec import SweepSpec
+from experiments.standing import Choice, Standing
+from experiments.storage import refuse_unshared
 from experiments.writer import BackgroundWriter
-from ottt.schema import SETTLED, Status
+from ottt.schema import Status
+
+if TYPE_CHECKING:
+    from ray.tune.schedulers import TrialScheduler
+
+AHEAD = 16  # trials that wait for a worker, so that none waits for a trial
 
 
 @dataclass(frozen=True)
@@ -52,7 +62,14 @@ class SweepOutcome:
         return int(self.failed > 0 or self.store_problem is not None)
 
 
-def run_sweep(spec: SweepSpec, *, results: Results, console: Console) -> SweepOutcome:
+def run_sweep(
+    spec: SweepSpec,
+    *,
+    results: Results,
+    console: Console,
+    choice: Choice = Choice.MISSING,
+    fail_fast: bool = False,
+) -> SweepOutcome:
     """Train the trials of `spec` that have no result yet, whichever sweep made the others.
 
     SIGINT and SIGTERM end it early, with everything recorded.
@@ -61,161 +78,157 @@ def run_sweep(spec: SweepSpec, *, results: Results, console: Console) -> SweepOu
         spec: checked.
         results: where records and the default store lie.
         console: for the progress.
+        choice: which trials to run instead.
+        fail_fast: end it at the first trial that fails.
 
     Raises:
-        UserError: the sweep is running elsewhere, or asks for more than this machine has.
+        UserError: the sweep is running elsewhere, or asks for more than there is.
         experiments.writer.StoreError: the tracking store cannot be opened; nothing was started.
     """
-    plan = expand(spec)
+    plan = plan_in(results, spec)
     with results.lock(spec.name), interruptible() as stop:
         provenance = Provenance.current()
         sink = MlflowSink(plan, spec.to_yaml(), provenance, store=results.store, artifacts=results.artifacts)
         writer = BackgroundWriter(sink, results.records)
         writer.start()
-        progress = _progress(plan, results.records)
+        standing = Standing(results.records, provenance, choice)
+        progress = Progress(plan)
+        to_run = standing.take_in(progress, plan.trials)
         with Display(progress, console) as display:
-            follower = _Follower(progress, results.records, provenance, writer, display)
-            return _Run(spec, results, progress, follower, writer).run(stop)
+            for note in standing.reused(progress):
+                display.say(f"note: {note}")
+            follower = Follower(
+                agenda=Agenda(retries=spec.retries),
+                standing=standing,
+                progress=progress,
+                records=results.records,
+                provenance=provenance,
+                writer=writer,
+                display=display,
+                disk=Disk(results.root, stop=stop, say=display.say),
+                claims=Claims(results.records.folder),
+                stop=stop,
+                keep=spec.checkpoints.keep,
+                fail_fast=fail_fast,
+            )
+            return _Run(spec, results, follower).run(to_run)
 
 
 @dataclass
 class _Run:
-    """The parts of a sweep that is being run."""
+    """A sweep that is being run."""
 
     spec: SweepSpec
     results: Results
-    progress: Progress
-    follower: "_Follower"
-    writer: BackgroundWriter
+    follower: Follower
 
-    def run(self, stop: threading.Event) -> SweepOutcome:
-        missing = [trial for trial in self.progress.plan.trials if trial.trial in self.progress.fresh]
+    def run(self, to_run: Sequence[PlannedTrial]) -> SweepOutcome:
+        progress, writer = self.follower.progress, self.follower.writer
         status, problem = Status.INTERRUPTED, None
         try:
-            if missing:
-                self._train(missing, stop)
+            if to_run or self._wants_more():
+                self._train(to_run)
             else:
                 self._open()
-            ended = self.progress.settled + self.progress.failed == len(self.progress.plan.trials)
-            if ended or not stop.is_set():
-                status = Status.FAILED if self.progress.failed else Status.FINISHED
+            ended = progress.done + progress.failed == len(progress.plan.trials)
+            if ended or self.follower.failed_fast or not self.follower.stop.is_set():
+                status = Status.FAILED if progress.failed else Status.FINISHED
         finally:
             self.follower.leave()
-            problem = self.writer.close(status)
+            problem = writer.close(status)
         return SweepOutcome(
-            plan=self.progress.plan,
-            ran=len(self.progress.epochs),
-            finished=self.progress.settled,
-            failed=self.progress.failed,
+            plan=progress.plan,
+            ran=len(progress.epochs),
+            finished=progress.done,
+            failed=progress.failed,
             interrupted=status is Status.INTERRUPTED,
             store_problem=problem,
         )
 
-    def _train(self, missing: Sequence[PlannedTrial], stop: threading.Event) -> None:
+    def _wants_more(self) -> bool:
+        variants = {trial.variant for trial in self.follower.progress.plan.trials}
+        return self.spec.search is not None and len(variants) < self.spec.search.trials
+
+    def _train(self, to_run: Sequence[PlannedTrial]) -> None:
         from experiments import tuning
 
-        # Seed by seed, so that an interrupted sweep compares all variants on the same few seeds.
-        ordered = sorted(missing, key=lambda trial: self.spec.seeds.index(trial.seed))
-        with tuning.local_ray():
-            tuning.check_resources(self.spec.resources)
+        with tuning.connected():
+            gpu = self._auto_share(to_run)
+            tuning.check_shares(shares(self.spec.resources, auto=gpu))
+            if len(tuning.nodes()) > 1:
+                refuse_unshared(self.results.root, tuning.on_every_node)
             self._open()
+            agenda = self.follower.agenda
+            agenda.add(tasks(self.spec, to_run, gpu=gpu))
+            if self.spec.search is not None:
+                self._search(gpu)
             with suppress(tuning.Interrupted):
                 tuning.run_trials(
-                    {trial.trial: trial.config for trial in ordered},
-                    resources=self.spec.resources,
+                    self.follower,
+                    records=self.results.records,
+                    checkpoints=self.spec.checkpoints,
+                    metric=self.spec.metric,
+                    scheduler=self._scheduler(),
+                    ahead=AHEAD if self.spec.search is None else 1,
                     folder=self.results.root / "ray" / self.spec.name,
-                    events=self.follower,
-                    stop=stop,
+                    stop=self.follower.stop,
                 )
+
+    def _search(self, gpu: float) -> None:
+        """Let the agenda ask a searcher for variants when it has no trial left."""
+        from experiments.search import Searcher
+
+        progress, standing = self.follower.progress, self.follower.standing
+
+        def planned(plan: Plan, new: Sequence[PlannedTrial]) -> None:
+            progress.extend(plan)
+            self.follower.writer.extend(plan)
+            self.results.write_plan(self.spec.name, plan.to_json(), self.spec.to_yaml())
+            to_run = standing.take_in(progress, new)
+            for trial in new:
+                if trial not in to_run:
+                    self.follower.writer.update(trial.trial)
+            self.follower.agenda.add(tasks(self.spec, to_run, gpu=gpu))
+
+        searcher = Searcher(self.spec, progress, self.results.records, planned)
+        self.follower.ended = searcher.ended
+        self.follower.agenda.more = searcher.suggest
+
+    def _scheduler(self) -> "TrialScheduler | None":
+        if self.spec.scheduler is None:
+            return None
+        from experiments.stopping import build_scheduler
+
+        return build_scheduler(self.spec.scheduler, self.follower.progress.plan, self.results.records)
+
+    def _auto_share(self, to_run: Sequence[PlannedTrial]) -> float:
+        """What `gpu: auto` comes to, measured on the first trial."""
+        if self.spec.resources.gpu != "auto" or not to_run:
+            return 0.0
+        from experiments.resources import auto_share
+
+        share = auto_share((to_run[0].config, self.spec.resources.share(to_run[0].settings)))
+        self.follower.display.say(f"note: resources.gpu auto is {share:g}")
+        return share
 
     def _open(self) -> None:
         """From here on things are written."""
-        self.writer.begin()
-        self.results.write_plan(self.spec.name, self.progress.plan.to_json())
-        for trial in self.progress.plan.trials:
-            if trial.trial not in self.progress.fresh:
-                self.writer.update(trial.trial)
+        progress, writer = self.follower.progress, self.follower.writer
+        writer.begin()
+        self.results.write_plan(self.spec.name, progress.plan.to_json(), self.spec.to_yaml())
+        for trial in progress.statuses:
+            writer.update(trial)
 
 
-class _Follower:
-    """Keeps records, progress, display and tracking store up with the trials."""
-
-    def __init__(
-        self,
-        progress: Progress,
-        records: TrialRecords,
-        provenance: Provenance,
-        writer: BackgroundWriter,
-        display: Display,
-    ) -> None:
-        self._trials = {trial.trial: trial for trial in progress.plan.trials}
-        self._progress = progress
-        self._records = records
-        self._provenance = provenance
-        self._writer = writer
-        self._display = display
-
-    def started(self, trial: str) -> None:
-        planned = self._trials[trial]
-        self._records.begin(
-            Record(
-                trial,
-                planned.config.flat(),
-                self._progress.plan.name,
-                commit=self._provenance.commit,
-                dirty=self._provenance.dirty,
-                versions=self._provenance.versions,
-                host=self._provenance.host,
-            )
-        )
-        self._progress.begin(planned)
-        self._changed(trial)
-
-    def reported(self, trial: str, report: Report) -> None:
-        if report.epoch is not None:
-            self._records.append(trial, report.epoch)
-            self._progress.advance(self._trials[trial], report.epoch.epoch)
-        if report.status is not Status.RUNNING or (report.epoch is not None and report.epoch.epoch == 1):
-            self._records.describe(trial, device=report.device, data_digest=report.data_digest)
-        if report.status is not Status.RUNNING:
-            self._end(trial, report.status, report.reason, report.traceback)
-        self._changed(trial)
-
-    def crashed(self, trial: str, status: Status, reason: str, text: str) -> None:
-        if self._progress.statuses.get(trial) is None:
-            self.started(trial)
-        self._end(trial, status, reason, text)
-        self._changed(trial)
-
-    def leave(self) -> None:
-        """Note the trials under way as interrupted."""
-        for trial, status in list(self._progress.statuses.items()):
-            if status is Status.RUNNING:
-                self._end(trial, Status.INTERRUPTED, None, None)
-                self._changed(trial)
-
-    def _end(self, trial: str, status: Status, reason: str | None, traceback: str | None) -> None:
-        self._records.end(trial, status, reason=reason, traceback=traceback)
-        epochs = self._records.epochs(trial)
-        self._progress.end(self._trials[trial], status, epochs[-1].metrics if epochs else {})
-        if status not in SETTLED and status is not Status.INTERRUPTED:
-            self._display.failed(self._trials[trial], reason or status)
-
-    def _changed(self, trial: str) -> None:
-        self._writer.update(trial)
-        self._display.update()
+def tasks(spec: SweepSpec, trials: Sequence[PlannedTrial], *, gpu: float) -> list[Task]:
+    """The trials in the order to run them: seed by seed, so that an interrupted sweep compares all its variants."""
+    ordered = sorted(trials, key=lambda trial: spec.seeds.index(trial.seed))
+    return [Task(trial.trial, trial.config, spec.resources.share(trial.settings, auto=gpu)) for trial in ordered]
 
 
-def _progress(plan: Plan, records: TrialRecords) -> Progress:
-    """The sweep as the records have it: what is settled is done, the rest is to run."""
-    progress = Progress(plan)
-    fresh = set()
-    for trial in plan.trials:
-        record = records.read(trial.trial)
-        if record is not None and record.settled:
-            epochs = records.epochs(trial.trial)
-            progress.end(trial, record.status, epochs[-1].metrics if epochs else {})
-        else:
-            fresh.add(trial.trial)
-    progress.fresh = frozenset(fresh)
-    return progress
+def shares(resources: Resources, *, auto: float) -> dict[str, Share]:
+    """What trials may take, by the key of the spec that says so."""
+    found = {"resources": resources.share({}, auto=auto)}
+    for index, row in enumerate(resources.variants):
+        found[f"resources.variants.{index}"] = resources.share(row.when, auto=auto)
+    return found

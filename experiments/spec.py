@@ -10,10 +10,11 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from ruamel.yaml import YAML
 
-from experiments.spec_rules import broken_rules, matches
+from experiments.sections import Checkpoints, Resources, Scheduler, Search, Settings, dotted, matches
+from experiments.spec_rules import broken_rules
 from ottt.config import Section, TrialConfig, describe, load_config, preset_names
 from ottt.errors import UserError
-from ottt.yamlfile import Document, KeyPath, flatten, merge, nest, parse_override, read_yaml, split_keys
+from ottt.yamlfile import Document, KeyPath, merge, nest, parse_override, read_yaml, split_keys
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -22,10 +23,6 @@ def _checked_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError(f"must be letters, digits, '.', '_' and '-' only (it names a folder), got {name!r}")
     return name
-
-
-def _dotted(settings: object) -> object:
-    return flatten(settings) if isinstance(settings, Mapping) else settings
 
 
 def _counted(seeds: object) -> object:
@@ -37,22 +34,8 @@ def _counted(seeds: object) -> object:
     return tuple(seeds)
 
 
-def _whole_above_one(gpu: float) -> float:
-    if gpu > 1 and not gpu.is_integer():
-        raise ValueError(f"must be a fraction of one GPU or a whole number of GPUs, got {gpu!r}")
-    return gpu
-
-
 Values = Annotated[tuple[Any, ...], Field(strict=False)]  # YAML knows lists only
-Varied = Annotated[dict[str, Values], BeforeValidator(_dotted)]
-Settings = Annotated[dict[str, Any], BeforeValidator(_dotted)]
-
-
-class Resources(Section):
-    """What one trial takes of a machine."""
-
-    cpu: float = Field(1.0, gt=0, allow_inf_nan=False)  # cores, and torch's threads
-    gpu: Annotated[float, AfterValidator(_whole_above_one)] = Field(0.0, ge=0, allow_inf_nan=False)  # devices
+Varied = Annotated[dict[str, Values], BeforeValidator(dotted)]
 
 
 class SweepSpec(Section):
@@ -68,6 +51,10 @@ class SweepSpec(Section):
         baseline: settings of the one variant that the others are compared with.
         metric: what is optimised and shown while the sweep runs; never measured on test data.
         resources: of each trial.
+        checkpoints: when an unfinished trial's state is written.
+        retries: how often a trial is tried again whose worker or machine was lost.
+        scheduler: ends trials early.
+        search: chooses the variants in place of axes.
     """
 
     name: Annotated[str, AfterValidator(_checked_name)]
@@ -79,6 +66,10 @@ class SweepSpec(Section):
     baseline: Settings | None = None
     metric: str = "val/top1"
     resources: Resources = Resources()
+    checkpoints: Checkpoints = Checkpoints()
+    retries: int = Field(3, ge=0)
+    scheduler: Scheduler | None = None
+    search: Search | None = None
 
     @classmethod
     def from_file(cls, path: Path, overrides: Iterable[str] = ()) -> "SweepSpec":
@@ -119,6 +110,8 @@ class SweepSpec(Section):
 
     def varied(self) -> list[str]:
         """The settings that the sweep varies, those of the axes first."""
+        if self.search is not None:
+            return list(self.search.space)
         return [*self.axes, *(key for group in self.zip for key in group)]
 
     def cells(self) -> Iterator[dict[str, Any]]:

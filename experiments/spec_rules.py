@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from experiments.sections import matches
+from experiments.space import domain
 from ottt import schema
 from ottt.config import TrialConfig, describe
 from ottt.yamlfile import KeyPath
@@ -26,15 +28,10 @@ def broken_rules(spec: "SweepSpec", *, unshaped: frozenset[str] = frozenset()) -
     """
     grid = [*_settings(spec), *_zip_groups(spec)]
     rows = [] if unshaped & {"axes", "zip"} else [*_vocabulary(spec)]
-    found = [*grid, *rows, *_seeds(spec), *_metric(spec)]
+    found = [*grid, *rows, *_seeds(spec), *_metric(spec), *_search(spec)]
     if not grid and not rows and not unshaped:
         found += [*_reach(spec), *_variants(spec)]
     return found
-
-
-def matches(settings: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
-    """Whether `settings` has every value that `row` names."""
-    return all(key in settings and settings[key] == value for key, value in row.items())
 
 
 def _settings(spec: "SweepSpec") -> Iterator[Problem]:
@@ -101,6 +98,8 @@ def _zip_groups(spec: "SweepSpec") -> Iterator[Problem]:
 
 def _vocabulary(spec: "SweepSpec") -> Iterator[Problem]:
     """Rows of `exclude` and the baseline speak of varied settings and their values only."""
+    if spec.search is not None:
+        return
     known = {str(path[-1]): values for path, values in _varied(spec)}
     for path, row in _named_rows(spec):
         if not row and path[0] == "exclude":
@@ -117,8 +116,34 @@ def _vocabulary(spec: "SweepSpec") -> Iterator[Problem]:
 def _named_rows(spec: "SweepSpec") -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
     for index, row in enumerate(spec.exclude):
         yield ("exclude", index), row
-    if spec.baseline is not None:
+    if spec.baseline is not None and spec.search is None:
         yield ("baseline",), spec.baseline
+    for index, variant in enumerate(spec.resources.variants):
+        yield ("resources", "variants", index, "when"), variant.when
+
+
+def _search(spec: "SweepSpec") -> Iterator[Problem]:
+    """A search stands alone, and chooses from what a trial can be."""
+    if spec.search is None:
+        return
+    for key in ("axes", "zip", "exclude", "baseline"):
+        if value := getattr(spec, key):
+            yield (key,), f"{key} must be left out: search chooses the variants, got {value!r}"
+    if not spec.search.space:
+        yield ("search", "space"), "search.space must name at least one setting, got {}"
+    for key, given in spec.search.space.items():
+        path = ("search", "space", key)
+        try:
+            ends = domain(given).ends
+        except ValueError as error:
+            yield path, f"search.space.{key} {error}"
+            continue
+        if key == "seed":
+            yield path, f"search.space.seed cannot be searched: give seeds, got {given!r}"
+        elif key not in spec.base.flat():
+            yield path, _unknown(spec.base, key, ends[0])
+        else:
+            yield from ((place[:3], line) for place, line in _values(spec.base, path, ends))
 
 
 def _reach(spec: "SweepSpec") -> Iterator[Problem]:
@@ -130,7 +155,7 @@ def _reach(spec: "SweepSpec") -> Iterator[Problem]:
     variants = list(spec.variants())
     if not variants:
         yield ("exclude",), f"exclude must leave at least one variant, got none of {len(cells)}"
-    elif spec.baseline is not None:
+    elif spec.baseline is not None and spec.search is None:
         count = sum(matches(variant, spec.baseline) for variant in variants)
         if count != 1:
             free = [key for key in spec.varied() if key not in spec.baseline]

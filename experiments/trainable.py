@@ -1,67 +1,69 @@
 """One trial after another inside a Ray actor. Torch is imported here, in the worker, and never in the driver."""
 
+import gc
 import time
 import traceback
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
-from experiments.records import Epoch
+from experiments.causes import Cause
+from experiments.records import Epoch, TrialRecords
 from experiments.report import Report
+from experiments.sections import Checkpoints, Share
 from ottt.config import TrialConfig
+from ottt.errors import first_line
 from ottt.schema import Status
 
 if TYPE_CHECKING:
     from ottt.trainer import Trainer
 
 REPORT = "report"  # key of a step's Report in the result that Tune passes on
+EPOCH = "epoch"  # and of what a scheduler looks at: epochs completed, ...
+SCORE = "score"  # ... the sweep's metric after them
 MAX_REASON = 500  # characters
 
 
 class TrialTrainable(tune.Trainable):
-    """A step is an epoch. An error ends the trial with a report, not the actor: the next trial reuses it."""
+    """A step is an epoch. An error ends the trial with a report, not the actor: the next trial reuses it.
 
-    def setup(self, config: dict[str, Any], configs: Mapping[str, TrialConfig], threads: int) -> None:
+    Checkpoints are written to the trial's folder, at the start of a step: the driver has recorded all that they hold.
+    """
+
+    def setup(self, config: dict[str, Any], records: TrialRecords, checkpoints: Checkpoints, metric: str) -> None:
         """Take the first trial.
 
         Args:
-            config: `trial`, the hash of the trial to train.
-            configs: configuration of every trial of the sweep, by hash.
-            threads: of torch.
+            config: `trial`, a hash; `config`, the JSON of its settings; `share`, what it takes of the machine.
+            records: of all trials.
+            checkpoints: when they are written.
+            metric: that the sweep optimises.
         """
-        import torch
+        import ottt.trainer  # noqa: F401  # now, rather than when the first trial waits for it
 
-        torch.set_num_threads(threads)
-        self._configs = configs
+        gc.freeze()  # what was imported stays: `_clean` need not look through it
+        self._metric = metric
+        self._records = records
+        self._checkpoints = checkpoints
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next trial."""
-        self._config = self._configs[new_config["trial"]]
+        """Take the next trial; nothing of the last one is left."""
+        self._trial: str = new_config["trial"]
+        self._config = TrialConfig.model_validate_json(new_config["config"])
         self._trainer: Trainer | None = None
+        self._written = time.monotonic()
+        _clean(new_config["share"])
         return True
 
     def step(self) -> dict[str, Any]:
         """Train one epoch."""
         report = self._attempt()
-        return {REPORT: report, "done": report.status is not Status.RUNNING}
-
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Write the trainer's state."""
-        self._ready().save(Path(checkpoint_dir))
-
-    def load_checkpoint(self, checkpoint: str) -> None:
-        """Go on from a state that `save_checkpoint` wrote."""
-        self._ready().load(Path(checkpoint))
-
-    def _ready(self) -> "Trainer":
-        from ottt.trainer import Trainer
-
-        if self._trainer is None:
-            self._trainer = Trainer(self._config)
-        return self._trainer
+        result: dict[str, Any] = {REPORT: report, "done": report.status is not Status.RUNNING}
+        if report.epoch is not None and self._metric in report.epoch.metrics:
+            result |= {EPOCH: report.epoch.epoch, SCORE: report.epoch.metrics[self._metric]}
+        return result
 
     def _attempt(self) -> Report:
         import torch
@@ -69,22 +71,87 @@ class TrialTrainable(tune.Trainable):
         from ottt.trainer import Diverged
 
         try:
-            trainer = self._ready()
-            metrics = trainer.train_epoch()
+            return self._train()
         except Diverged as error:
-            return self._failed(Status.DIVERGED, str(error))
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            return self._failed(Status.OUT_OF_MEMORY, reason_of(error), traceback.format_exc())
+            return self._ended(Status.DIVERGED, str(error))
+        except torch.OutOfMemoryError as error:
+            return self._failed(Status.OUT_OF_MEMORY, error, Cause.DEVICE_MEMORY)
+        except MemoryError as error:
+            return self._failed(Status.OUT_OF_MEMORY, error, Cause.WORKER)
         except Exception as error:
-            return self._failed(Status.FAILED, reason_of(error), traceback.format_exc())
-        status = Status.FINISHED if trainer.done else Status.RUNNING
-        epoch = Epoch(trainer.epoch, time.time(), metrics)
-        return Report(status, epoch, trainer.device_name, trainer.data_digest)
+            return self._failed(Status.FAILED, error, Cause.ERROR)
 
-    def _failed(self, status: Status, reason: str, trace: str | None = None) -> Report:
+    def _train(self) -> Report:
+        """The next epoch; the last state is written before it, or after it where it was the last."""
+        if self._trainer is None:
+            self._trainer = self._made()
+            warning = None
+        else:
+            warning = self._save() if self._is_due() else None
+        epoch = None
+        if not self._trainer.done:
+            metrics = self._trainer.train_epoch()
+            epoch = Epoch(self._trainer.epoch, time.time(), metrics)
+        if not self._trainer.done:
+            return self._ended(Status.RUNNING, epoch=epoch, warning=warning)
+        if self._checkpoints.keep:
+            warning = self._save()
+        if self._trainer.report is not None:
+            self._records.keep_evaluation(self._trial, self._trainer.report)
+        return self._ended(Status.FINISHED, epoch=epoch, warning=warning)
+
+    def _made(self) -> "Trainer":
+        """The trial at its newest checkpoint whose epochs are all recorded, else at its beginning."""
+        from ottt.checkpoint import NEWEST, PREVIOUS
+        from ottt.errors import UserError
+        from ottt.trainer import Trainer
+
+        folder = self._records.checkpoint(self._trial)
+        for path in (folder / NEWEST, folder / PREVIOUS):
+            if not path.is_file():
+                continue
+            trainer = Trainer(self._config)
+            try:
+                trainer.load(path)
+            except UserError:  # damaged: what matters is in the records, and an older state gives the same numbers
+                continue
+            if trainer.epoch <= len(self._records.epochs(self._trial)):
+                return trainer
+        return Trainer(self._config)
+
+    def _is_due(self) -> bool:
+        assert self._trainer is not None
+        waited = time.monotonic() - self._written >= self._checkpoints.seconds
+        return waited and self._trainer.epoch % self._checkpoints.epochs == 0
+
+    def _save(self) -> str | None:
+        """Write the state; returns why that did not work: the trial goes on, and its last checkpoint stays."""
+        assert self._trainer is not None
+        self._written = time.monotonic()
+        try:
+            self._trainer.save(self._records.checkpoint(self._trial))
+        except OSError as error:
+            return f"no checkpoint after epoch {self._trainer.epoch}: {first_line(error)}"
+        return None
+
+    def _failed(self, status: Status, error: Exception, cause: Cause) -> Report:
+        return self._ended(status, reason_of(error), trace=traceback.format_exc(), cause=cause)
+
+    def _ended(
+        self,
+        status: Status,
+        reason: str | None = None,
+        *,
+        epoch: Epoch | None = None,
+        trace: str | None = None,
+        cause: Cause | None = None,
+        warning: str | None = None,
+    ) -> Report:
+        """The report of this step, with what the trainer says of itself."""
         device = None if self._trainer is None else self._trainer.device_name
         digest = None if self._trainer is None else self._trainer.data_digest
-        return Report(status, None, device, digest, reason, trace)
+        evaluation = self._trainer.report if self._trainer is not None and status is Status.FINISHED else None
+        return Report(status, epoch, device, digest, reason, trace, cause, warning, evaluation)
 
 
 def reason_of(error: BaseException) -> str:
@@ -94,3 +161,15 @@ def reason_of(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     return text[:MAX_REASON] + where
+
+
+def _clean(share: Share) -> None:
+    """Leave nothing of the last trial, and keep the next one within its share of the machine."""
+    import torch
+
+    gc.collect()  # a traceback may hold the last trial's tensors in a cycle
+    torch.set_num_threads(share.threads)
+    if share.gpu and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        torch.cuda.set_per_process_memory_fraction(min(1.0, share.gpu))

@@ -5,18 +5,24 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import ray
 from ray import cloudpickle, tune
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from experiments.agenda import Task
+from experiments.causes import Cause
+from experiments.records import TrialRecords
 from experiments.report import Report
-from experiments.spec import Resources
-from experiments.trainable import REPORT, TrialTrainable, reason_of
-from ottt.config import TrialConfig
+from experiments.sections import Checkpoints, Share
+from experiments.trainable import EPOCH, REPORT, TrialTrainable, reason_of
 from ottt.errors import UserError
 from ottt.schema import Status
 
@@ -27,36 +33,50 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial without a GPU share sees no GPU
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # see experiments.interrupt
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # a sweep goes on from the trial records, never from Tune's state
 }
+
+T = TypeVar("T")
 
 
 class Interrupted(KeyboardInterrupt):
-    """The user asked to stop; trials were under way.
+    """The sweep was asked to stop; trials were under way.
 
     Not an Exception: for those Tune waits until its actors have ended their step.
     """
 
 
 class Events(Protocol):
-    """Whoever follows the trials, by hash."""
+    """Whoever hands out the trials and follows them, by hash."""
+
+    def next(self) -> Task | None:
+        """The trial to start now; None where there is none at present."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether there will never be one again, and none runs."""
 
     def started(self, trial: str) -> None:
         """A worker took the trial."""
 
     def reported(self, trial: str, report: Report) -> None:
-        """A step ended."""
+        """A step ended; a scheduler that stops the trial there has made the status STOPPED_EARLY."""
 
-    def crashed(self, trial: str, status: Status, reason: str, text: str) -> None:
+    def crashed(self, trial: str, report: Report) -> None:
         """The worker died, or raised outside the trial."""
 
 
 @contextmanager
-def local_ray() -> Iterator[None]:
-    """A Ray instance of our own on this machine, its processes ended at the end."""
+def connected() -> Iterator[None]:
+    """The Ray cluster that RAY_ADDRESS names, else an instance of our own whose processes end with the context."""
     os.environ.update(_QUIET)
+    address = os.environ.get("RAY_ADDRESS") or "local"
     # What Ray prints by itself must not mix with the output of the command.
     with redirect_stdout(sys.stderr):
-        ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
+        if address == "local":
+            ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
+        else:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         try:
             yield
@@ -64,61 +84,131 @@ def local_ray() -> Iterator[None]:
             ray.shutdown()
 
 
-def check_resources(resources: Resources) -> None:
-    """Refuse what this machine can never give to a trial.
+def resources() -> dict[str, float]:
+    """What the cluster has in all: CPU, GPU, memory."""
+    return dict(ray.cluster_resources())
+
+
+def nodes() -> list[dict[str, Any]]:
+    """The machines of the cluster, as Ray describes them."""
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def on_every_node(visit: Callable[[], T]) -> list[T]:
+    """The function's result on each machine of the cluster."""
+    task = ray.remote(num_cpus=0)(visit)
+    there = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes()]
+    found: list[T] = ray.get([task.options(scheduling_strategy=one).remote() for one in there])
+    return found
+
+
+def check_shares(shares: Mapping[str, Share]) -> None:
+    """Refuse what no machine here can ever give to a trial.
+
+    Args:
+        shares: by the key of the spec that asks for it.
 
     Raises:
         UserError: one line per resource.
     """
-    there = ray.cluster_resources()
-    wanted = {"cpu": resources.cpu, "gpu": resources.gpu}
-    problems = [
-        f"resources.{name} must be <= {there.get(name.upper(), 0):g}, what this machine has, got {amount:g}"
-        for name, amount in wanted.items()
-        if amount > there.get(name.upper(), 0)
-    ]
+    there = [node["Resources"] for node in nodes()]
+    problems = []
+    for key, share in shares.items():
+        for name, amount in (("cpu", share.cpu), ("gpu", share.gpu)):
+            most = max(node.get(name.upper(), 0) for node in there)
+            if amount > most:
+                problems.append(f"{key}.{name} must be <= {most:g}, what a machine here has, got {amount:g}")
     if problems:
-        raise UserError(*problems)
+        raise UserError(*dict.fromkeys(problems))
 
 
 def run_trials(
-    configs: Mapping[str, TrialConfig],
-    *,
-    resources: Resources,
-    folder: Path,
     events: Events,
+    *,
+    records: TrialRecords,
+    checkpoints: Checkpoints,
+    metric: str,
+    scheduler: TrialScheduler | None,
+    ahead: int,
+    folder: Path,
     stop: threading.Event,
 ) -> None:
-    """Train every trial in `configs`, in that order, as many at once as there is room for.
+    """Train every trial that `events` hands out, in that order, as many at once as there is room for.
 
     Args:
-        configs: by trial hash.
-        resources: of each trial.
+        events: hands out the trials and is told of everything, in this thread.
+        records: of all trials; workers write checkpoints there.
+        checkpoints: when they do.
+        metric: that the scheduler looks at.
+        scheduler: may stop trials early.
+        ahead: trials to take from `events` before there is room for them, so that no worker waits.
         folder: Tune's own files; removed at the end, since everything that counts went to `events`.
-        events: told of everything, in this thread.
         stop: ends the trials under way when set.
 
     Raises:
         Interrupted: `stop` was set.
     """
-    trainable = tune.with_parameters(TrialTrainable, configs=configs, threads=max(1, int(resources.cpu)))
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(ahead)
+    trainable = tune.with_parameters(TrialTrainable, records=records, checkpoints=checkpoints, metric=metric)
     tuner = tune.Tuner(
-        tune.with_resources(trainable, {"cpu": resources.cpu, "gpu": resources.gpu}),
-        param_space={"trial": tune.grid_search(list(configs))},
-        tune_config=tune.TuneConfig(reuse_actors=True, trial_name_creator=_hash, trial_dirname_creator=_hash),
+        tune.with_resources(trainable, _room),
+        tune_config=tune.TuneConfig(
+            search_alg=_Feeder(events, stop),
+            scheduler=scheduler,
+            num_samples=-1,
+            reuse_actors=True,
+            trial_name_creator=_hash,
+            trial_dirname_creator=_folder,
+        ),
         run_config=tune.RunConfig(
             name=folder.name,
             storage_path=str(folder.parent),
             verbose=0,
             callbacks=[_Feed(events, stop)],
-            failure_config=tune.FailureConfig(max_failures=0),
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            failure_config=tune.FailureConfig(max_failures=0),  # see experiments.agenda
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # see experiments.trainable
         ),
     )
     try:
         tuner.fit()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Feeder(Searcher):
+    """Hands the trials of `events` to Tune, one when it asks; a trial may come several times."""
+
+    def __init__(self, events: Events, stop: threading.Event) -> None:
+        super().__init__()
+        self._events = events
+        self._stop = stop
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles itself, searcher and callbacks included, but is never restored from that here."""
+        return {}
+
+    def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
+        return True
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self._stop.is_set():  # Tune waits here while nothing runs
+            raise Interrupted
+        task = self._events.next()
+        if task is not None:
+            return {"trial": task.trial, "config": task.config.model_dump_json(), "share": task.share}
+        return str(Searcher.FINISHED) if self._events.finished else None
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """The callback tells `events`."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: Tune is never restored here."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        raise NotImplementedError("a sweep goes on from the trial records")
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing either."""
 
 
 class _Feed(tune.Callback):
@@ -129,7 +219,7 @@ class _Feed(tune.Callback):
         self._stop = stop
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles itself, callbacks included, but is never restored from that here."""
+        """See `_Feeder`."""
         return {}
 
     def on_step_begin(self, iteration: int, trials: Sequence[Any], **info: Any) -> None:
@@ -142,19 +232,38 @@ class _Feed(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: Sequence[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        self._events.reported(_hash(trial), result[REPORT])
+        report: Report = result.pop(REPORT)
+        if report.status is Status.RUNNING and result["done"]:
+            report = replace(report, status=Status.STOPPED_EARLY, reason=f"stopped after epoch {result[EPOCH]}")
+        self._events.reported(_hash(trial), report)
 
     def on_trial_error(self, iteration: int, trials: Sequence[Any], trial: Any, **info: Any) -> None:
-        error = _error(trial)
-        cause = getattr(error, "cause", None) or error
-        oom = isinstance(error, ray.exceptions.OutOfMemoryError)
-        status = Status.OUT_OF_MEMORY if oom else Status.FAILED
-        self._events.crashed(_hash(trial), status, reason_of(cause), str(error))
+        self._events.crashed(_hash(trial), _report(_error(trial)))
+
+
+def _report(error: BaseException) -> Report:
+    """What the end of a worker means for its trial."""
+    reason = reason_of(getattr(error, "cause", None) or error)
+    if isinstance(error, ray.exceptions.OutOfMemoryError):
+        return Report(Status.OUT_OF_MEMORY, reason=reason, traceback=str(error), cause=Cause.WORKER)
+    preempted = isinstance(error, ray.exceptions.RayActorError) and error.preempted
+    cause = Cause.PREEMPTED if preempted else Cause.WORKER
+    return Report(Status.FAILED, reason=reason, traceback=str(error), cause=cause)
+
+
+def _room(config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
+    share: Share = config["share"]
+    return tune.PlacementGroupFactory([{"CPU": share.cpu, "GPU": share.gpu}])
 
 
 def _hash(trial: Any) -> str:
     """Our name of Tune's trial."""
     return str(trial.config["trial"])
+
+
+def _folder(trial: Any) -> str:
+    """Of Tune's own files; every attempt has its own."""
+    return f"{_hash(trial)}-{trial.trial_id}"
 
 
 def _error(trial: Any) -> BaseException:

@@ -4,15 +4,18 @@ import queue
 import threading
 from collections.abc import Mapping
 
+from analysis.address import explained
 from experiments.mlflow_sink import MlflowSink
-from experiments.plan import PlannedTrial
+from experiments.plan import Plan, PlannedTrial
 from experiments.records import TrialRecords
+from experiments.redact import redacted
+from ottt.errors import UserError
 from ottt.schema import Status
 
 PERIOD_S = 2.0  # between two rounds of writing
 
 
-class StoreError(Exception):
+class StoreError(UserError):
     """The tracking store cannot be used; one line."""
 
 
@@ -25,7 +28,8 @@ class BackgroundWriter:
     def __init__(self, sink: MlflowSink, records: TrialRecords) -> None:
         self._sink = sink
         self._records = records
-        self._trials: Mapping[str, PlannedTrial] = {trial.trial: trial for trial in sink.plan.trials}
+        self._plan = sink.plan
+        self._trials = _by_hash(sink.plan)
         self._updates: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._unwritten: dict[str, None] = {}  # in order
         self._is_open = False
@@ -48,8 +52,15 @@ class BackgroundWriter:
         """
         self._connected.wait()
         if self._failure is not None:
-            raise StoreError(f"the tracking store cannot be opened: {_line(self._failure)}") from self._failure
+            raise StoreError(
+                f"the tracking store cannot be opened: {redacted(explained(self._failure))}"
+            ) from self._failure
         self._permitted.set()
+
+    def extend(self, plan: Plan) -> None:
+        """The sweep has more trials now; to be called before they are updated."""
+        self._trials = _by_hash(plan)
+        self._plan = plan
 
     def update(self, trial: str) -> None:
         """The record of `trial` has changed."""
@@ -67,7 +78,7 @@ class BackgroundWriter:
         self._thread.join()
         if self._failure is None:
             return None
-        return f"the tracking store lacks {len(self._unwritten)} trials: {_line(self._failure)}"
+        return f"the tracking store lacks {len(self._unwritten)} trials: {redacted(explained(self._failure))}"
 
     def _work(self) -> None:
         try:
@@ -87,8 +98,11 @@ class BackgroundWriter:
             self._unwritten[self._updates.get()] = None
         try:
             if not self._is_open:
+                self._sink.plan = self._plan
                 self._sink.open()
                 self._is_open = True
+            elif self._sink.plan is not self._plan:
+                self._sink.extend(self._plan)
             for trial in list(self._unwritten):
                 self._write(trial)
                 del self._unwritten[trial]
@@ -103,9 +117,8 @@ class BackgroundWriter:
     def _write(self, trial: str) -> None:
         record = self._records.read(trial)
         assert record is not None, f"trial {trial} has no record"
-        self._sink.reconcile(self._trials[trial], record, self._records.epochs(trial))
+        self._sink.reconcile(self._trials[trial], record, self._records.epochs(trial), self._records.evaluation(trial))
 
 
-def _line(error: Exception | None) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+def _by_hash(plan: Plan) -> Mapping[str, PlannedTrial]:
+    return {trial.trial: trial for trial in plan.trials}

@@ -65,7 +65,8 @@ class Trainer:
         self.device = device or choose_device(config.device)
         self.epoch = 0
         self.report: EvalReport | None = None
-        torch.use_deterministic_algorithms(config.deterministic)
+        if config.deterministic != torch.are_deterministic_algorithms_enabled():  # the call itself imports for seconds
+            torch.use_deterministic_algorithms(config.deterministic)
         data = load_data(config, self.device)
         self.data_digest = data.digest
         self.train_set = data.train
@@ -263,11 +264,15 @@ def _cost(report: EvalReport) -> dict[str, float]:
     """What inference costs: firing rates, operations, energy; accuracy at other numbers of time steps."""
     rates = {rate_of_layer(i): rate for i, rate in enumerate(report.rates)}
     at = {top1_at(steps): top1 for steps, top1 in report.top1_at.items()} if len(report.top1_at) > 1 else {}
-    return rates | at | {
-        "rate/total": report.total_rate,
-        "energy/synops": report.synops,
-        "energy/nj": report.energy_nj,
-    }
+    return (
+        rates
+        | at
+        | {
+            "rate/total": report.total_rate,
+            "energy/synops": report.synops,
+            "energy/nj": report.energy_nj,
+        }
+    )
 
 
 def _number(value: Tensor) -> float:

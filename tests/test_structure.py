@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-RAY = {"experiments/tuning.py", "experiments/trainable.py"}
-MLFLOW = {"experiments/mlflow_sink.py"}
+RAY = {f"experiments/{name}.py" for name in ("runner", "search", "stopping", "trainable", "tuning")}
+MLFLOW = {f"experiments/{name}.py" for name in ("mlflow_run", "tracking")}
 
 
 def imports(path: Path) -> set[str]:

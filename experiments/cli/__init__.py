@@ -5,7 +5,7 @@ import traceback
 
 import typer
 
-from experiments.cli import report, results, sweep, trial
+from experiments.cli import datasets, doctor, mlflow, report, results, runs, sweep, sync, trial
 from experiments.interrupt import EXIT_INTERRUPTED
 from ottt.errors import UserError
 
@@ -19,12 +19,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+sweep.app.command("sync")(sync.sync)
 app.add_typer(sweep.app, name="sweep")
+app.add_typer(datasets.app, name="datasets")
+app.add_typer(runs.app, name="runs")
+app.add_typer(mlflow.app, name="mlflow")
 app.command("compare")(results.compare)
 app.command("report")(report.report)
 app.command("train")(trial.train)
 app.command("evaluate")(trial.evaluate)
 app.command("models")(trial.models)
+app.command("doctor")(doctor.doctor)
 
 
 def main() -> int:

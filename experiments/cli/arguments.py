@@ -11,6 +11,10 @@ from ottt.errors import UserError
 SpecArgument = Annotated[
     str, typer.Argument(metavar="SPEC", help="YAML file of a sweep, or the name of a study that comes with this.")
 ]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="KEY=VALUE", help="Changes to the base configuration or to the spec."),
+]
 SweepArgument = Annotated[str, typer.Argument(metavar="SWEEP", help="Name of a sweep that was run, or its spec.")]
 ResultsOption = Annotated[
     Path | None,

@@ -1,32 +1,49 @@
-"""Commands that plan, run and watch sweeps."""
+"""Commands that run sweeps, and end them."""
 
 import json
+import os
 import shlex
+import signal
+import socket
 import sys
+import time
 from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from experiments.cli.arguments import JsonOption, ResultsOption, SpecArgument, SweepArgument, sweep_name
+from experiments.cli import sweeps
+from experiments.cli.arguments import JsonOption, Overrides, ResultsOption, SpecArgument, SweepArgument, sweep_name
 from experiments.cli.results import Format, comparison
-from experiments.folder import Results, find_spec, shown
+from experiments.folder import Results, shown
+from ottt.errors import UserError
 
 if TYPE_CHECKING:
     from experiments.runner import SweepOutcome
+    from experiments.standing import Choice
+    from experiments.sweep import Sweep
+
+STOP_TIMEOUT_S = 60.0  # to write down what is done
 
 app = typer.Typer(help="Plan, run and watch sweeps.", no_args_is_help=True)
+app.command("plan")(sweeps.plan)
+app.command("status")(sweeps.status)
+app.command("list")(sweeps.list_sweeps)
+app.command("export")(sweeps.export)
+app.command("schema")(sweeps.schema)
 
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="KEY=VALUE", help="Changes to the base configuration or to the spec."),
-]
+FailFastOption = Annotated[bool, typer.Option("--fail-fast", help="End the sweep at the first trial that fails.")]
 
 
 @app.command()
 def run(
-    spec: SpecArgument, overrides: Overrides = None, results: ResultsOption = None, as_json: JsonOption = False
+    spec: SpecArgument,
+    overrides: Overrides = None,
+    rerun: Annotated[bool, typer.Option("--rerun", help="Train every trial again, from the beginning.")] = False,
+    fail_fast: FailFastOption = False,
+    results: ResultsOption = None,
+    as_json: JsonOption = False,
 ) -> int:
     """Run the trials of a sweep that have no result yet, and compare its variants.
 
@@ -34,63 +51,84 @@ def run(
 
     Example: ottt sweep run quickstart epochs=4 seeds=2
     """
-    from rich.console import Console
+    from experiments.standing import Choice
+    from experiments.sweep import Sweep
 
-    from experiments.runner import run_sweep
-    from experiments.spec import SweepSpec
+    sweep = Sweep.from_file(spec, overrides=overrides or (), results=results)
+    again = shlex.join(["ottt", *(word for word in sys.argv[1:] if word != "--rerun")])
+    return _run(sweep, Choice.ALL if rerun else Choice.MISSING, again, fail_fast=fail_fast, as_json=as_json)
 
+
+@app.command()
+def resume(
+    sweep: SweepArgument, fail_fast: FailFastOption = False, results: ResultsOption = None, as_json: JsonOption = False
+) -> int:
+    """Go on with a sweep as it last ran, overrides included.
+
+    Example: ottt sweep resume quickstart
+    """
+    from experiments.standing import Choice
+
+    return _run(_named(sweep, results), Choice.MISSING, _typed(), fail_fast=fail_fast, as_json=as_json)
+
+
+@app.command("retry-failed")
+def retry_failed(
+    sweep: SweepArgument, fail_fast: FailFastOption = False, results: ResultsOption = None, as_json: JsonOption = False
+) -> int:
+    """Run the trials of a sweep that failed, and no others.
+
+    Example: ottt sweep retry-failed quickstart
+    """
+    from experiments.standing import Choice
+
+    return _run(_named(sweep, results), Choice.FAILED, _typed(), fail_fast=fail_fast, as_json=as_json)
+
+
+@app.command()
+def stop(sweep: SweepArgument, results: ResultsOption = None) -> None:
+    """End a running sweep from another shell, with everything recorded.
+
+    Example: ottt sweep stop quickstart
+    """
     place = Results.at(results)
-    sweep = SweepSpec.from_file(find_spec(spec), overrides or ())
-    outcome = run_sweep(sweep, results=place, console=Console(stderr=True))
+    name = sweep_name(sweep, place)
+    place.read_plan(name)
+    if not place.is_locked(name):
+        raise UserError(f"{shown(place.root)}: sweep must be running, got {name!r}")
+    host, pid = place.holder(name)
+    if host != socket.gethostname():
+        raise UserError(f"{name} must be stopped on the machine that runs it, {host}, got {socket.gethostname()}")
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while place.is_locked(name):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"process {pid} has not ended after {STOP_TIMEOUT_S:.0f} s")
+        time.sleep(0.1)
+    print(f"stopped: to go on: {shlex.join(['ottt', 'sweep', 'resume', name])}")
+
+
+def _named(sweep: str, results: Path | None) -> "Sweep":
+    from experiments.sweep import Sweep
+
+    return Sweep.named(sweep_name(sweep, Results.at(results)), results=results)
+
+
+def _run(sweep: "Sweep", choice: "Choice", again: str, *, fail_fast: bool, as_json: bool) -> int:
+    """Run it and say how it went; `again` is the command that goes on with it."""
+    outcome = sweep.run(choice=choice, fail_fast=fail_fast)
     for note in outcome.plan.notes:
         _tell(f"note: {note}")
     if outcome.interrupted:
-        _tell(f"interrupted: {_done(outcome)}; to go on: {_command()}")
+        _tell(f"interrupted: {_done(outcome)}; to go on: {again}")
     elif outcome.store_problem is not None:
-        _tell(f"error: {outcome.store_problem}; the records are complete, to write what is missing: {_command()}")
+        _tell(f"error: {outcome.store_problem}; the records are complete, to write what is missing: {again}")
     else:
-        _show(outcome, place, as_json=as_json)
+        _show(outcome, sweep.place, again, as_json=as_json)
     return outcome.exit_status
 
 
-@app.command()
-def plan(
-    spec: SpecArgument, overrides: Overrides = None, results: ResultsOption = None, as_json: JsonOption = False
-) -> None:
-    """Show the variants of a sweep and what of them is done, without running anything.
-
-    Example: ottt sweep plan quickstart neuron.v_threshold=0.5
-    """
-    from experiments.overview import Overview
-    from experiments.plan import expand
-    from experiments.spec import SweepSpec
-
-    place = Results.at(results)
-    expanded = expand(SweepSpec.from_file(find_spec(spec), overrides or ()))
-    for note in expanded.notes:
-        _tell(f"note: {note}")
-    running = place.is_locked(expanded.name)
-    overview = Overview.of(expanded.to_json(), place.records, running=running)
-    print(json.dumps(overview.to_json(), indent=2) if as_json else overview.text())
-
-
-@app.command()
-def status(sweep: SweepArgument, results: ResultsOption = None, as_json: JsonOption = False) -> None:
-    """Show how a sweep stands, while it runs or after.
-
-    Example: ottt sweep status quickstart
-    """
-    from experiments.overview import Overview
-
-    place = Results.at(results)
-    name = sweep_name(sweep, place)
-    stored = place.read_plan(name)
-    running = place.is_locked(name)
-    overview = Overview.of(stored, place.records, running=running)
-    print(json.dumps(overview.to_json() | {"running": running}, indent=2) if as_json else overview.text())
-
-
-def _show(outcome: "SweepOutcome", place: Results, *, as_json: bool) -> None:
+def _show(outcome: "SweepOutcome", place: Results, again: str, *, as_json: bool) -> None:
     """The table and where everything lies, on stdout; what failed, on stderr."""
     name = outcome.plan.name
     table = comparison(name, store=place.store, form=Format.JSON if as_json else Format.TEXT)
@@ -105,7 +143,7 @@ def _show(outcome: "SweepOutcome", place: Results, *, as_json: bool) -> None:
         where = shown(place.records.folder)
         _tell(
             f"error: {outcome.failed} of {len(outcome.plan.trials)} trials failed, see {where}/*/error.txt;"
-            f" to try them again: {_command()}"
+            f" to try them again: {again}"
         )
 
 
@@ -124,7 +162,7 @@ def _done(outcome: "SweepOutcome") -> str:
     return f"{outcome.finished} of {len(outcome.plan.trials)} trials done"
 
 
-def _command() -> str:
+def _typed() -> str:
     return shlex.join(["ottt", *sys.argv[1:]])
 
 

@@ -14,7 +14,7 @@ from ottt.errors import UserError
 
 if TYPE_CHECKING:
     from ottt.config import TrialConfig
-    from ottt.evaluation import EvalReport
+    from ottt.evalreport import EvalReport
     from ottt.trainer import Trainer
 
 ConfigArgument = Annotated[

@@ -1,4 +1,4 @@
-"""Against real MLflow stores on SQLite, written by the plain client and not by the project's own writer."""
+"""Against real MLflow stores, on SQLite and PostgreSQL, written by the plain client and not by the project's writer."""
 
 import json
 import math
@@ -13,6 +13,7 @@ from mlflow.tracking import MlflowClient
 from analysis import load
 from analysis.client import ClientStore
 from ottt.errors import UserError
+from tests.postgres import postgres
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The ``noload`` loader strategy is deprecated:sqlalchemy.exc.SADeprecationWarning"
@@ -37,11 +38,11 @@ class Store:
     """A store with one experiment per sweep, filled through the MLflow client."""
 
     folder: Path
-    uri: str = field(init=False)
+    uri: str = ""
     client: MlflowClient = field(init=False)
 
     def __post_init__(self) -> None:
-        self.uri = f"sqlite:///{self.folder / 'mlflow.db'}"
+        self.uri = self.uri or f"sqlite:///{self.folder / 'mlflow.db'}"
         self.client = MlflowClient(tracking_uri=self.uri)
 
     def sweep(self, name: str, trials: list[dict]) -> str:
@@ -86,10 +87,20 @@ def planned(tau: float, seed: int) -> dict:
 PLANNED = [planned(tau, seed) for tau in (2.0, 4.0) for seed in (0, 1, 2)]
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def database(request, tmp_path_factory):
+    """Tracking URI of an empty database; empty: a SQLite file."""
+    if request.param == "sqlite":
+        yield ""
+        return
+    with postgres(tmp_path_factory.mktemp("postgres")) as uri:
+        yield uri
+
+
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
+def store(database, tmp_path_factory):
     """The sweep `tau`: three finished trials, a failed one, a running one, one without a run, one dropped."""
-    store = Store(tmp_path_factory.mktemp("store"))
+    store = Store(tmp_path_factory.mktemp("store"), database)
     experiment = store.sweep(SWEEP, [*PLANNED, planned(9.0, 0)])
     for seed in range(3):
         epochs = [Metric("test/top1", 0.5 + seed / 10 + epoch / 100, 100 + epoch, epoch) for epoch in (1, 2)]

@@ -2,10 +2,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from experiments.spec import SweepSpec
 from ottt.errors import UserError
 from ottt.yamlfile import read_yaml
+
+settings.register_profile("unhurried", deadline=None, max_examples=50)  # machines differ, what holds does not
+settings.load_profile("unhurried")
 
 
 @pytest.fixture

@@ -3,17 +3,22 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
 
-from experiments.mlflow_sink import MAX_METRICS, MlflowSink
+from experiments.mlflow_run import MAX_METRICS
+from experiments.mlflow_sink import MlflowSink
 from experiments.plan import Plan, PlannedTrial, expand
 from experiments.provenance import Provenance
 from experiments.records import Epoch, Record, TrialRecords
 from experiments.spec import SweepSpec
 from experiments.writer import BackgroundWriter, StoreError
+from ottt.evalreport import EvalReport
 from ottt.schema import Status, Tag
 from ottt.yamlfile import Document
 
@@ -107,7 +112,27 @@ def tags(folder: Path, trial: PlannedTrial) -> dict[str, str]:
     )
 
 
+def _runs(client: MlflowClient) -> list[Run]:
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    return list(client.search_runs(experiments))
+
+
 Opened = Callable[[Plan], MlflowSink]
+REPORT = EvalReport(
+    samples=30,
+    time_steps=6,
+    loss=0.5,
+    top1=0.9,
+    top5=1.0,
+    top1_at={2: 0.8, 6: 0.9},
+    layers=("conv", "linear"),
+    rates=(0.1, 0.2),
+    total_rate=0.15,
+    synops=1000.0,
+    macs=10.0,
+    energy_nj=1.5,
+    confusion=((14, 1), (2, 13)),
+)
 
 
 def test_a_trial_becomes_a_child_run(opened: Opened, folder: Path) -> None:
@@ -223,6 +248,65 @@ def test_another_sweep_gets_its_own_child_of_a_shared_trial(opened: Opened, fold
         opened(planned).reconcile(first, record(first, Status.FINISHED), epochs(1))
     assert len(children(folder)) == 2
     assert len({child[2] for child in children(folder)}) == 1
+
+
+def test_a_run_made_twice_by_a_repeated_request_stays_once(opened: Opened, folder: Path) -> None:
+    planned = plan([2.0])
+    first = planned.trials[0]
+    store = opened(planned)
+    store.reconcile(first, record(first, Status.FINISHED), epochs(2))
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    for run in _runs(client):  # what a second, unanswered request would have left
+        client.create_run(run.info.experiment_id, tags=run.data.tags | {Tag.STATUS: "running"})
+    opened(planned).close(Status.FINISHED)
+    assert children(folder) == [("FINISHED", "tau=2.0 seed=0", first.trial)]
+    assert rows(folder, "SELECT count(*) FROM runs WHERE lifecycle_stage = 'active'") == [(2,)]
+
+
+def test_the_data_set_is_an_input_with_its_digest(opened: Opened, folder: Path) -> None:
+    planned = plan([2.0])
+    first = planned.trials[0]
+    done = record(first, Status.FINISHED, data_digest="d" * 40)
+    for started in (10.0, 11.0):
+        opened(planned).reconcile(first, replace(done, started=started), epochs(1))
+    assert rows(folder, "SELECT name, digest FROM datasets") == [("digits", "d" * 36)]
+    assert rows(folder, "SELECT count(*) FROM inputs") == [(1,)]
+
+
+def test_a_finished_trial_has_its_report(opened: Opened, folder: Path) -> None:
+    planned = plan([2.0])
+    first, second = planned.trials
+    store = opened(planned)
+    store.reconcile(first, record(first), [])
+    assert list((folder / "artifacts").rglob("trial.png")) == []
+    store.reconcile(first, record(first, Status.FINISHED), [Epoch(1, 11.0, {"val/top1": 0.9})], REPORT)
+    store.reconcile(second, record(second, Status.DIVERGED), epochs(1), None)
+    [picture] = (folder / "artifacts").rglob("report/trial.png")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    written = picture.with_name("evaluation.json").read_text(encoding="utf-8")
+    assert EvalReport.from_json(written) == REPORT
+
+
+def test_the_parent_tells_packages_and_differences_of_its_own_process_only(opened: Opened, folder: Path) -> None:
+    opened(plan([2.0]))
+    [environment] = (folder / "artifacts").rglob("environment.json")
+    assert json.loads(environment.read_text(encoding="utf-8"))["packages"]["mlflow"] == version("mlflow")
+    environment.unlink()
+    store = f"sqlite:///{folder / 'mlflow.db'}"
+    replayed = MlflowSink(plan([2.0]), "", HERE, store=store, artifacts=folder / "artifacts", replay=True)
+    replayed.connect()
+    replayed.open()
+    assert list((folder / "artifacts").rglob("environment.json")) == []
+
+
+def test_a_sweep_that_grows_writes_its_plan_again(opened: Opened, folder: Path) -> None:
+    store = opened(plan([2.0]))
+    wider = plan([2.0, 4.0])
+    store.extend(wider)
+    store.reconcile(wider.trials[-1], record(wider.trials[-1]), epochs(1))
+    [artifact] = (folder / "artifacts").rglob("plan.json")
+    assert json.loads(artifact.read_text(encoding="utf-8")) == wider.to_json()
+    assert [child[1] for child in children(folder)] == ["tau=4.0 seed=1"]
 
 
 def test_the_local_store_can_be_read_while_it_is_written(folder: Path) -> None:

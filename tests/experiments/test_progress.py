@@ -33,7 +33,7 @@ def test_best_follows_the_metric_s_direction_over_finished_trials(metric: str, b
         progress.end(trial, status, {metric: value})
     assert progress.best is not None
     assert progress.best[0] == best
-    assert (progress.settled, progress.failed) == (4, 0)
+    assert (progress.done, progress.failed) == (4, 0)
 
 
 def test_time_left_goes_by_epochs_since_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +56,7 @@ def test_time_left_goes_by_epochs_since_the_first(monkeypatch: pytest.MonkeyPatc
     assert progress.seconds_left == pytest.approx(6 / 2 * 9)
     progress.end(second, Status.FAILED, {})
     assert progress.share == 6 / 12
-    assert (progress.settled, progress.failed, progress.count(Status.RUNNING)) == (1, 1, 1)
+    assert (progress.done, progress.failed, progress.count(Status.RUNNING)) == (1, 1, 1)
 
 
 def shown(*, terminal: bool) -> str:

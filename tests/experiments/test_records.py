@@ -95,6 +95,6 @@ def test_a_sweep_is_held_by_one_process(tmp_path: Path) -> None:
 
 def test_an_unknown_sweep_names_the_known_ones(tmp_path: Path) -> None:
     results = Results(tmp_path)
-    results.write_plan("mine", {"name": "mine"})
+    results.write_plan("mine", {"name": "mine"}, "name: mine\n")
     with pytest.raises(UserError, match="must be one of mine, got 'yours'"):
         results.read_plan("yours")

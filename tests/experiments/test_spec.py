@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from experiments.plan import expand
+from experiments.sections import Share
 from experiments.spec import SweepSpec
 from ottt.config import TrialConfig, preset_names
 
@@ -117,7 +118,15 @@ AXES = "name: a\naxes: {neuron.tau: [1.25, 2.0], T: [2, 3]}\nseeds: 1\n"
         ("resources: {gpu: 1.5}", "resources.gpu must be a fraction of one GPU or a whole number of GPUs, got 1.5"),
         ("base: {seed: 1}", "base.seed is not used: give seeds, got 1"),
         ("base: {data: {name: cifar9}}", "data.name must be one of"),
-        ("search: {name: optuna}", "search is not a known key"),
+        ("resources: {gpu: all}", "resources.gpu must be a number of GPUs (>= 0) or auto, got 'all'"),
+        ("resources: {gpu: -1}", "resources.gpu must be a number of GPUs (>= 0) or auto, got -1"),
+        ("resources: {variants: [{when: {T: 9}, gpu: 1}]}", "resources.variants.0.when.T must be one of the sweep's"),
+        ("resources: {variants: [{when: {t: 2}}]}", "resources.variants.0.when.t is not varied by the sweep"),
+        ("checkpoints: {seconds: -1}", "checkpoints.seconds must be >= 0, got -1"),
+        ("retries: -1", "retries must be >= 0, got -1"),
+        ("scheduler: {name: hyperband}", "scheduler.name must be one of asha, median, got 'hyperband'"),
+        ("scheduler: {name: asha, reduction: 1}", "scheduler.reduction must be > 1, got 1"),
+        ("scheduler: {name: asha, grace: 1}", "scheduler.grace is not a known key"),
     ],
 )
 def test_refuses(problems: Problems, text: str, expected: str) -> None:
@@ -144,3 +153,60 @@ def test_refuses_overrides(problems: Problems, override: str, expected: str) -> 
 def test_a_misshapen_axis_is_not_blamed_on_the_baseline(problems: Problems) -> None:
     found = problems("name: a\naxes: {neuron.tau: 2.0}\nseeds: 1\nbaseline: {neuron.tau: 2.0}\n")
     assert found == ["spec.yaml:2: axes.neuron.tau must be a list, got 2.0"]
+
+
+SEARCH = "name: a\nseeds: 1\nsearch:\n  name: optuna\n  trials: 3\n  space:\n"
+
+
+def test_reads_a_search(write_spec: WriteSpec, tmp_path: Path) -> None:
+    text = SEARCH + "    optim.lr: loguniform(1e-3, 1)\n    rule: {update: [online, accumulate]}\n"
+    spec = SweepSpec.from_file(write_spec(text), ["search.trials=9"])
+    assert spec.varied() == ["optim.lr", "rule.update"]
+    assert spec.search is not None
+    assert spec.search.trials == 9
+    copy = tmp_path / "copy.yaml"
+    copy.write_text(spec.to_yaml(), encoding="utf-8")
+    assert SweepSpec.from_file(copy) == spec
+    assert expand(spec).trials == ()
+
+
+def test_everything_wrong_with_a_search_is_found_in_one_go(problems: Problems) -> None:
+    found = problems(
+        SEARCH
+        + """\
+    optim.lr: loguniform(0, 1)
+    T: randint(0, 6)
+    neuron.tau: normal(0, 1)
+    neuron.tua: uniform(1, 2)
+    seed: [1, 2]
+    batch_size: randint(1.5, 2)
+    rule.update: [online, ofline]
+    model.width: uniform(2, 1)
+axes: {T: [2]}
+metric: test/loss
+"""
+    )
+    assert sorted(found, key=lambda line: int(line.split(":")[1])) == [
+        "spec.yaml:7: search.space.optim.lr must be above 0, got 'loguniform(0, 1)'",
+        "spec.yaml:8: T must be >= 1 time steps, got 0",
+        "spec.yaml:9: search.space.neuron.tau must be a list, or uniform(low, high), loguniform(low, high),"
+        " randint(low, high); got 'normal(0, 1)'",
+        "spec.yaml:10: neuron.tua is not a known key (did you mean neuron.tau?), got 1.0",
+        "spec.yaml:11: search.space.seed cannot be searched: give seeds, got [1, 2]",
+        "spec.yaml:12: search.space.batch_size must have whole numbers as its ends, got 1.5",
+        "spec.yaml:13: rule.update must be one of accumulate, online (did you mean online?), got 'ofline'",
+        "spec.yaml:14: search.space.model.width must have its lower end first, got 'uniform(2, 1)'",
+        "spec.yaml:15: axes must be left out: search chooses the variants, got {'T': (2,)}",
+        "spec.yaml:16: metric must not be measured on test data: it steers choices, got 'test/loss'",
+    ]
+
+
+def test_resources_follow_the_variant(write_spec: WriteSpec) -> None:
+    text = (
+        AXES
+        + "resources:\n  cpu: 2\n  gpu: auto\n  variants:\n    - {when: {T: 3}, gpu: 0.5}\n    - {when: {T: 2}, cpu: 1}"
+    )
+    resources = SweepSpec.from_file(write_spec(text)).resources
+    assert resources.share({"T": 3, "neuron.tau": 2.0}, auto=0.25) == Share(cpu=2, gpu=0.5)
+    assert resources.share({"T": 2, "neuron.tau": 2.0}, auto=0.25) == Share(cpu=1, gpu=0.25)
+    assert resources.share({}, auto=0.25) == Share(cpu=2, gpu=0.25)

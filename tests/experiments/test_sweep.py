@@ -3,21 +3,15 @@
 import json
 import os
 import signal
-import sqlite3
 import subprocess
-import sys
 import time
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from experiments.records import TrialRecords
 from ottt.schema import Status, Tag
-
-ROOT = Path(__file__).parents[2]
+from tests.experiments.commands import Place
 
 SPEC = """\
 name: tiny
@@ -51,55 +45,6 @@ class Fault:
 
 sys.meta_path.insert(0, Fault())
 """
-
-
-@dataclass(frozen=True)
-class Place:
-    """A folder with a spec and the results of its sweeps."""
-
-    folder: Path
-
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "experiments.cli", *arguments]
-
-    def environment(self, *paths: Path) -> dict[str, str]:
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "OTTT"))}
-        return inherited | {"PYTHONPATH": os.pathsep.join(map(str, (*paths, ROOT)))}
-
-    def ottt(self, *arguments: str, paths: tuple[Path, ...] = ()) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*arguments),
-            cwd=self.folder,
-            env=self.environment(*paths),
-            capture_output=True,
-            text=True,
-            timeout=240,
-        )
-
-    @property
-    def records(self) -> TrialRecords:
-        return TrialRecords(self.folder / "results" / "trials")
-
-    def statuses(self) -> dict[str, Status]:
-        read = ((path.name, self.records.read(path.name)) for path in self.records.folder.glob("*"))
-        return {trial: record.status for trial, record in read if record is not None}
-
-    def query(self, sql: str) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(self.folder / "results" / "mlflow.db")) as connection:
-            return connection.execute(sql).fetchall()
-
-    def runs(self) -> list[tuple[str, str]]:
-        """Kind and MLflow's status of every run that is not deleted."""
-        return sorted(
-            self.query(
-                "SELECT t.value, r.status FROM runs r JOIN tags t USING (run_uuid)"
-                f" WHERE t.key = '{Tag.KIND}' AND r.lifecycle_stage = 'active'"
-            )
-        )
-
-    def doubled(self) -> int:
-        doubled = self.query("SELECT 1 FROM metrics GROUP BY run_uuid, key, step HAVING count(*) > 1")
-        return len(doubled)
 
 
 def place(folder: Path) -> Place:
@@ -138,7 +83,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
         faulty_runs=here.runs(),
         reason=record.reason,
         error=(here.records.folder / failed / "error.txt").read_text(encoding="utf-8"),
-        mended=here.ottt("sweep", "run", "tiny.yaml", "--json"),
+        mended=here.ottt("sweep", "retry-failed", "tiny", "--json"),
         again=here.ottt("sweep", "run", "tiny.yaml"),
     )
 
@@ -163,7 +108,7 @@ def test_the_table_counts_what_finished(story: Story) -> None:
     assert done["online"] == "1/2"
 
 
-def test_running_again_runs_only_what_is_missing(story: Story) -> None:
+def test_retrying_runs_only_what_failed(story: Story) -> None:
     assert story.mended.returncode == 0, story.mended.stderr
     summary = json.loads(story.mended.stdout)
     assert {key: summary[key] for key in ("planned", "ran", "finished", "failed")} == {
@@ -222,12 +167,30 @@ def test_nothing_of_ray_is_left(story: Story) -> None:
 
 
 def test_plan_and_status_show_what_is_done(story: Story) -> None:
-    planned = story.place.ottt("sweep", "plan", "tiny.yaml", "seeds=3")
-    assert planned.stdout.splitlines()[-1] == "tiny: 4 of 6 trials done"
+    planned = story.place.ottt("sweep", "plan", "tiny.yaml", "seeds=3").stdout.splitlines()
+    assert planned[-2] == "tiny: 4 of 6 trials done"
+    assert planned[-1].startswith("to run: 2 trials, about ")
+    assert planned[-1].endswith("0 kinds of trial measured now, 2 known from trials that ran")
     status = json.loads(story.place.ottt("sweep", "status", "tiny", "--json").stdout)
     assert status["done"] == 4
     assert status["running"] is False
     assert {trial["status"] for trial in status["trials"]} == {"finished"}
+
+
+def test_list_and_export_hand_a_sweep_on(story: Story) -> None:
+    listed = json.loads(story.place.ottt("sweep", "list", "--json").stdout)
+    assert listed == [{"sweep": "tiny", "trials": 4, "done": 4, "failed": 0, "now": ""}]
+    exported = story.place.ottt("sweep", "export", "tiny", "--to", "handed on")
+    assert exported.returncode == 0, exported.stderr
+    folder = story.place.folder / "handed on"
+    runs = (folder / "runs.csv").read_text(encoding="utf-8").splitlines()
+    history = (folder / "history.csv").read_text(encoding="utf-8").splitlines()
+    assert len(runs) == 1 + 4
+    assert sum(",val/top1," in line for line in history) == 4 * 2
+    copy = story.place.ottt("sweep", "plan", "handed on/spec.yaml", "--json", "--no-estimate")
+    hashes = [trial["trial"] for trial in json.loads(copy.stdout)["trials"]]
+    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    assert hashes == [trial["trial"] for trial in plan["trials"]]
 
 
 def test_compare_writes_each_format(story: Story) -> None:
@@ -256,17 +219,30 @@ def test_a_trial_larger_than_the_machine_makes_no_run(tmp_path: Path) -> None:
     assert here.query("SELECT count(*) FROM runs") == [(0,)]
 
 
+def test_another_shell_watches_and_stops_a_sweep(tmp_path: Path) -> None:
+    here = place(tmp_path)
+    driver = here.start("sweep", "run", "tiny.yaml", "epochs=40")
+    while here.epochs() < 1 and driver.poll() is None:
+        time.sleep(0.05)
+    status = json.loads(here.ottt("sweep", "status", "tiny", "--json").stdout)
+    assert status["running"] is True
+    assert "running" in {trial["status"] for trial in status["trials"]}
+    second = here.ottt("sweep", "run", "tiny.yaml")
+    assert second.returncode == 2
+    assert second.stderr.endswith("the sweep tiny is running in another process\n")
+    stopped = here.ottt("sweep", "stop", "tiny")
+    assert (stopped.returncode, stopped.stdout) == (0, "stopped: to go on: ottt sweep resume tiny\n")
+    assert driver.wait(timeout=30) == 130
+    driver.communicate()
+    assert Status.RUNNING not in here.statuses().values()
+    again = here.ottt("sweep", "stop", "tiny")
+    assert (again.returncode, again.stderr) == (2, "error: results: sweep must be running, got 'tiny'\n")
+
+
 def test_ctrl_c_records_what_is_done_and_the_next_run_goes_on(tmp_path: Path) -> None:
     here = place(tmp_path)
     arguments = ("sweep", "run", "tiny.yaml", "epochs=6")
-    process = subprocess.Popen(
-        here.command(*arguments),
-        cwd=here.folder,
-        env=here.environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    process = here.start(*arguments)
     while Status.FINISHED not in here.statuses().values() and process.poll() is None:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too

@@ -1,21 +1,50 @@
 """The worker's side, in this process: `setup` is what Ray calls in an actor."""
 
+import weakref
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
+from experiments.causes import Cause
+from experiments.records import Record, TrialRecords
 from experiments.report import Report
+from experiments.sections import Checkpoints, Share
 from experiments.trainable import REPORT, TrialTrainable
+from ottt.checkpoint import read_checkpoint
 from ottt.config import TrialConfig, load_config
 from ottt.schema import Status
+from ottt.trainer import Trainer
 
 SMALL = load_config({"T": 2, "epochs": 2, "batch_size": 512, "model.width": 0.25, "seed": 0, "device": "cpu"})
+LONG = SMALL.replace({"epochs": 4})
 
 
-def worker(**configs: TrialConfig) -> TrialTrainable:
-    made = TrialTrainable.__new__(TrialTrainable)
-    made.setup({"trial": next(iter(configs))}, configs, threads=1)
-    return made
+Worker = Callable[..., TrialTrainable]
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> TrialRecords:
+    return TrialRecords(tmp_path / "trials")
+
+
+@pytest.fixture
+def worker(records: TrialRecords) -> Worker:
+    """Makes a worker that has taken a first trial."""
+
+    def make(config: TrialConfig, *, seconds: float = 0.0, keep: bool = False) -> TrialTrainable:
+        made = TrialTrainable.__new__(TrialTrainable)
+        made.setup(task(config), records, Checkpoints(seconds=seconds, keep=keep), metric="val/top1")
+        return made
+
+    return make
+
+
+def task(config: TrialConfig) -> dict[str, Any]:
+    return {"trial": config.trial_hash, "config": config.model_dump_json(), "share": Share(cpu=1, gpu=0)}
 
 
 def run(made: TrialTrainable) -> list[Report]:
@@ -38,63 +67,147 @@ def numbers(reports: list[Report]) -> list[dict[str, float]]:
     ]
 
 
-def test_a_step_is_an_epoch() -> None:
-    reports = run(worker(a=SMALL))
+def test_a_step_is_an_epoch(worker: Worker) -> None:
+    reports = run(worker(SMALL))
     assert [report.status for report in reports] == [Status.RUNNING, Status.FINISHED]
     assert [report.epoch.epoch for report in reports if report.epoch] == [1, 2]
     assert (reports[0].device or "").startswith("cpu: ")
     assert reports[0].data_digest
 
 
-def test_a_reused_worker_gives_the_same_numbers_as_a_new_one() -> None:
-    configs = {"a": SMALL, "b": SMALL.replace({"seed": 1, "rule.update": "online"})}
-    reused = worker(**configs)
+def test_a_reused_worker_gives_the_same_numbers_as_a_new_one(worker: Worker) -> None:
+    other = SMALL.replace({"seed": 1, "rule.update": "online"})
+    reused = worker(SMALL)
     run(reused)
-    reused.reset_config({"trial": "b"})
+    reused.reset_config(task(other))
     after = numbers(run(reused))
-    assert after == numbers(run(worker(b=configs["b"])))
-    assert after != numbers(run(worker(a=configs["a"])))
+    assert after == numbers(run(worker(other)))
+    assert after != numbers(run(worker(SMALL)))
 
 
-def test_an_error_ends_the_trial_and_not_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ottt.trainer import Trainer
+def test_nothing_of_a_trial_reaches_the_next(worker: Worker) -> None:
+    wide = SMALL.replace({"model.width": 1.0, "deterministic": True, "rule.update": "online", "T": 3})
+    expected = numbers(run(worker(SMALL)))
+    reused = worker(wide)
+    run(reused)
+    assert reused._trainer is not None
+    left = weakref.ref(reused._trainer.net)
+    torch.manual_seed(123456)
+    np.random.seed(123456)
+    reused.reset_config(task(SMALL))
+    assert left() is None
+    assert torch.get_num_threads() == 1
+    assert numbers(run(reused)) == expected
 
-    made = worker(a=SMALL, b=SMALL)
+
+def test_what_failed_is_released_too(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = worker(SMALL)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "train_epoch", lambda self: [self][1])
+        run(made)
+    assert made._trainer is not None
+    left = weakref.ref(made._trainer)
+    made.reset_config(task(SMALL))
+    assert left() is None
+
+
+def test_an_error_ends_the_trial_and_not_the_worker(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = worker(SMALL)
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "train_epoch", lambda self: [][1])
         [report] = run(made)
     assert report.status is Status.FAILED
     assert (report.reason or "").startswith("IndexError: list index out of range (test_trainable.py:")
     assert (report.traceback or "").startswith("Traceback (most recent call last)")
-    made.reset_config({"trial": "b"})
+    made.reset_config(task(SMALL.replace({"seed": 1})))
     assert run(made)[-1].status is Status.FINISHED
 
 
-def test_out_of_memory_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
-
-    from ottt.trainer import Trainer
-
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [(torch.OutOfMemoryError("tried 3 GiB"), Cause.DEVICE_MEMORY), (MemoryError(), Cause.WORKER)],
+)
+def test_out_of_memory_is_told_apart(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, error: Exception, cause: Cause
+) -> None:
     def train_epoch(self: Trainer) -> dict[str, float]:
-        raise torch.OutOfMemoryError("tried to allocate 3 GiB")
+        raise error
 
     monkeypatch.setattr(Trainer, "train_epoch", train_epoch)
-    [report] = run(worker(a=SMALL))
-    assert report.status is Status.OUT_OF_MEMORY
+    [report] = run(worker(SMALL))
+    assert (report.status, report.cause) == (Status.OUT_OF_MEMORY, cause)
 
 
-def test_divergence_is_a_result() -> None:
-    report = run(worker(a=SMALL.replace({"optim.lr": 1e30, "optim.weight_decay": 1e30})))[-1]
+def test_divergence_is_a_result(worker: Worker) -> None:
+    report = run(worker(SMALL.replace({"optim.lr": 1e30, "optim.weight_decay": 1e30})))[-1]
     assert report.status is Status.DIVERGED
     assert report.reason
-    assert report.traceback is None
+    assert (report.traceback, report.cause) == (None, None)
 
 
-def test_a_checkpoint_goes_on_where_it_was_written(tmp_path: Path) -> None:
-    whole = run(worker(a=SMALL))
-    half = worker(a=SMALL)
-    half.step()
-    half.save_checkpoint(str(tmp_path))
-    other = worker(a=SMALL)
-    other.load_checkpoint(str(tmp_path))
-    assert numbers(run(other)) == numbers(whole[1:])
+def begin(records: TrialRecords, config: TrialConfig) -> None:
+    """What the driver writes before the first step, forgetting all earlier ones."""
+    records.begin(Record(config.trial_hash, config.flat(), "s"))
+
+
+def append(records: TrialRecords, config: TrialConfig, reports: list[Report]) -> None:
+    """What the driver writes after steps."""
+    for report in reports:
+        assert report.epoch is not None
+        records.append(config.trial_hash, report.epoch)
+
+
+def steps(made: TrialTrainable, count: int) -> list[Report]:
+    return [made.step()[REPORT] for _ in range(count)]
+
+
+def test_a_new_worker_goes_on_from_the_last_checkpoint(worker: Worker, records: TrialRecords) -> None:
+    whole = run(worker(LONG, seconds=1e9))
+    begin(records, LONG)
+    append(records, LONG, steps(worker(LONG), 3))  # written: the states after epochs 1 and 2
+    assert numbers(run(worker(LONG))) == numbers(whole[2:])
+
+
+def test_a_state_that_is_ahead_of_the_records_is_not_used(worker: Worker, records: TrialRecords) -> None:
+    whole = run(worker(LONG, seconds=1e9))
+    begin(records, LONG)
+    append(records, LONG, steps(worker(LONG), 3)[:1])
+    assert numbers(run(worker(LONG))) == numbers(whole[1:])  # from the predecessor
+    begin(records, LONG)
+    steps(worker(LONG), 3)
+    assert numbers(run(worker(LONG))) == numbers(whole)
+
+
+def test_damaged_checkpoints_mean_the_beginning(worker: Worker, records: TrialRecords) -> None:
+    whole = run(worker(LONG, seconds=1e9))
+    begin(records, LONG)
+    append(records, LONG, steps(worker(LONG), 3))
+    for file in records.checkpoint(LONG.trial_hash).iterdir():
+        file.write_bytes(file.read_bytes()[:1000])
+    assert numbers(run(worker(LONG))) == numbers(whole)
+
+
+def test_a_short_trial_writes_nothing_and_a_kept_one_its_end(worker: Worker, records: TrialRecords) -> None:
+    run(worker(SMALL, seconds=60))
+    assert not records.checkpoint(SMALL.trial_hash).exists()
+    run(worker(SMALL, seconds=60, keep=True))
+    assert read_checkpoint(records.checkpoint(SMALL.trial_hash))["epoch"] == 2
+
+
+def test_a_trial_with_nothing_left_to_train_is_finished(worker: Worker, records: TrialRecords) -> None:
+    begin(records, SMALL)
+    append(records, SMALL, run(worker(SMALL, keep=True)))
+    [report] = run(worker(SMALL, keep=True))
+    assert (report.status, report.epoch) == (Status.FINISHED, None)
+
+
+def test_a_checkpoint_that_cannot_be_written_does_not_end_the_trial(
+    worker: Worker, records: TrialRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = worker(LONG)
+    records.folder.mkdir()
+    records.checkpoint(LONG.trial_hash).parent.write_text("in the way", encoding="utf-8")
+    reports = run(made)
+    assert reports[-1].status is Status.FINISHED
+    assert reports[0].warning is None
+    assert (reports[1].warning or "").startswith("no checkpoint after epoch 1: ")

@@ -1,0 +1,224 @@
+"""What running trials costs beyond training them.
+
+    python -m benchmarks.sweep_overhead compare        # 48 short trials, against plain Ray Tune and against no runner
+    python -m benchmarks.sweep_overhead many           # 1,000 trials of one epoch: does the cost grow?
+
+The contestants of `compare` run one after the other, each in a process of its own, on the same trials:
+
+ours    `ottt sweep run`.
+plain   a Ray Tune function trainable that trains with the same `Trainer`, results by Ray's MLflow callback.
+bare    as many processes as cores, each training its part in a loop; nothing is recorded.
+
+The results go to benchmarks/results/.
+"""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import typer
+
+from experiments.plan import expand
+from experiments.records import Record, TrialRecords
+from experiments.spec import SweepSpec
+
+RESULTS = Path(__file__).parent / "results"
+HUNDRED = 100
+SAMPLE_S = 0.2  # between two looks at the driver's memory
+
+app = typer.Typer(help=__doc__, rich_markup_mode=None)
+
+
+def spec_text(trials: int, epochs: int) -> str:
+    """A sweep of small digit trials."""
+    return (
+        f"name: overhead\nbase: {{T: 2, epochs: {epochs}, batch_size: 512, model.width: 0.25}}\n"
+        f"axes: {{neuron.tau: [1.25, 2.0, 3.0, 4.0]}}\nseeds: {trials // 4}\n"
+    )
+
+
+@app.command()
+def compare(
+    trials: int = 48,
+    epochs: int = 2,
+    rounds: Annotated[int, typer.Option(help="Turns of each contestant.")] = 1,
+) -> None:
+    """Trials per minute of three ways to run the same trials, and seconds per trial beyond training."""
+    rows = []
+    for _ in range(rounds):
+        seconds = {}
+        for name in ("bare", "ours", "plain"):
+            seconds[name] = _contestant(name, trials, epochs)
+            print(name, seconds[name], flush=True)
+        slots = os.cpu_count() or 1
+        row = {
+            "trials_per_minute": {name: 60 * trials / one["total"] for name, one in seconds.items()},
+            "ours_to_plain": seconds["plain"]["total"] / seconds["ours"]["total"],
+            "overhead_s_per_trial": {
+                name: (seconds[name]["steady"] - seconds["bare"]["steady"]) * slots / trials
+                for name in ("ours", "plain")
+            },
+            "seconds": seconds,
+        }
+        rows.append(row)
+        print(json.dumps(row), flush=True)
+    _write("compare", {"trials": trials, "epochs": epochs, "rows": rows})
+
+
+@app.command()
+def many(trials: int = 1000) -> None:
+    """Cost per trial among the first and the last hundred of many, and how much memory each leaves in the driver."""
+    with TemporaryDirectory() as folder:
+        place = Path(folder)
+        (place / "overhead.yaml").write_text(spec_text(trials, 1), encoding="utf-8")
+        began = time.perf_counter()
+        driver = subprocess.Popen(_command(), cwd=place, env=_environment(), stdout=subprocess.DEVNULL)
+        memory: list[tuple[float, int]] = []
+        while driver.poll() is None:
+            memory.append((time.time(), _resident_kib(driver.pid)))
+            time.sleep(SAMPLE_S)
+        total = time.perf_counter() - began
+        assert driver.returncode == 0, driver.returncode
+        ends = sorted(record.ended or 0.0 for record in _records(place))
+    first, last = (ends[HUNDRED] - ends[0]) / HUNDRED, (ends[-1] - ends[-1 - HUNDRED]) / HUNDRED
+    early, late = _at(memory, ends[HUNDRED]), _at(memory, ends[-1])
+    row = {
+        "trials": trials,
+        "seconds": total,
+        "s_per_trial_first_hundred": first,
+        "s_per_trial_last_hundred": last,
+        "last_to_first": last / first,
+        "driver_mib_after_hundred": early / 1024,
+        "driver_mib_at_end": late / 1024,
+        "driver_kib_per_trial": (late - early) / (trials - HUNDRED),
+    }
+    print(json.dumps(row, indent=1))
+    _write("many", row)
+
+
+@app.command(hidden=True)
+def bare(specfile: Path, part: int, parts: int) -> None:
+    """Train every `parts`-th trial; prints when the first began and the last ended."""
+    import torch
+
+    from ottt.trainer import Trainer
+
+    torch.set_num_threads(1)
+    began = time.time()
+    for trial in expand(SweepSpec.from_file(specfile)).trials[part::parts]:
+        trainer = Trainer(trial.config)
+        while not trainer.done:
+            trainer.train_epoch()
+    print(json.dumps([began, time.time()]))
+
+
+@app.command(hidden=True)
+def plain(specfile: Path, store: str) -> None:
+    """Plain Ray Tune; prints when the first result came and the last trial ended."""
+    import ray
+    from ray import tune
+    from ray.air.integrations.mlflow import MLflowLoggerCallback
+
+    def train(config: dict[str, Any]) -> None:
+        import torch
+
+        from ottt.config import load_config
+        from ottt.trainer import Trainer
+
+        torch.set_num_threads(1)
+        trainer = Trainer(load_config(config))
+        while not trainer.done:
+            tune.report(trainer.train_epoch())
+
+    ray.init(include_dashboard=False, log_to_driver=False)
+    configs = [trial.config.flat() for trial in expand(SweepSpec.from_file(specfile)).trials]
+    began = time.time()
+    tune.Tuner(
+        tune.with_resources(lambda config: train(config["settings"]), {"cpu": 1}),
+        param_space={"settings": tune.grid_search(configs)},
+        run_config=tune.RunConfig(
+            storage_path=str(specfile.parent / "tune"),
+            callbacks=[MLflowLoggerCallback(tracking_uri=store, experiment_name="plain")],
+            verbose=0,
+        ),
+    ).fit()
+    print(json.dumps([began, time.time()]))
+
+
+def _contestant(name: str, trials: int, epochs: int) -> dict[str, float]:
+    """Seconds in all, from the start of its process, and from the first trial's start to the last one's end."""
+    with TemporaryDirectory() as folder:
+        place = Path(folder)
+        spec = place / "overhead.yaml"
+        spec.write_text(spec_text(trials, epochs), encoding="utf-8")
+        began = time.perf_counter()
+        if name == "ours":
+            subprocess.run(_command(), cwd=place, env=_environment(), check=True, capture_output=True)
+            records = _records(place)
+            spans = [(min(r.started for r in records), max(r.ended or 0.0 for r in records))]
+        elif name == "plain":
+            spans = [_child(["plain", str(spec), f"sqlite:///{place / 'plain.db'}"], place)]
+        else:
+            parts = os.cpu_count() or 1
+            with ThreadPoolExecutor(parts) as pool:
+                jobs = [["bare", str(spec), str(part), str(parts)] for part in range(parts)]
+                spans = list(pool.map(lambda job: _child(job, place), jobs))
+        total = time.perf_counter() - began
+    return {"total": total, "steady": max(end for _, end in spans) - min(start for start, _ in spans)}
+
+
+def _child(arguments: list[str], folder: Path) -> tuple[float, float]:
+    command = [sys.executable, "-m", "benchmarks.sweep_overhead", *arguments]
+    done = subprocess.run(command, cwd=folder, env=_environment(), stdout=subprocess.PIPE, text=True, check=True)
+    start, end = json.loads(done.stdout.splitlines()[-1])
+    return start, end
+
+
+def _command() -> list[str]:
+    return [sys.executable, "-m", "experiments.cli", "sweep", "run", "overhead.yaml"]
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "RAY_USAGE_STATS_ENABLED": "0"}
+
+
+def _records(place: Path) -> list[Record]:
+    records = TrialRecords(place / "results" / "trials")
+    return [record for path in records.folder.iterdir() if (record := records.read(path.name)) is not None]
+
+
+def _resident_kib(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmRSS")), 0)
+
+
+def _at(memory: list[tuple[float, int]], moment: float) -> float:
+    """Median of the ten samples up to `moment`: a single one may catch a peak."""
+    before = [kib for when, kib in memory if when <= moment and kib]
+    return statistics.median(before[-10:])
+
+
+def _write(name: str, result: dict[str, Any]) -> None:
+    versions = {package: version(package) for package in ("torch", "ray", "mlflow")}
+    machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(), **versions}
+    file = RESULTS / f"{date.today()}-sweep-overhead-{name}.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps({"machine": machine, **result}, indent=1) + "\n", encoding="utf-8")
+    print(f"wrote {file}")
+
+
+if __name__ == "__main__":
+    app()

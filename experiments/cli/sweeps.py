@@ -1,0 +1,114 @@
+"""Commands that look at sweeps: what they consist of and how they stand."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from experiments.cli.arguments import JsonOption, Overrides, ResultsOption, SpecArgument, SweepArgument, sweep_name
+from experiments.folder import Results, shown
+
+
+def plan(
+    spec: SpecArgument,
+    overrides: Overrides = None,
+    estimate: Annotated[
+        bool, typer.Option(help="Estimate time and GPU-hours; measures a few batches of what never ran.")
+    ] = True,
+    results: ResultsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the variants of a sweep, what of them is done, and what the rest will cost. Runs no trial.
+
+    Example: ottt sweep plan quickstart neuron.v_threshold=0.5
+    """
+    from experiments.estimate import estimated
+    from experiments.sweep import Sweep
+
+    sweep = Sweep.from_file(spec, overrides=overrides or (), results=results)
+    for note in sweep.plan().notes:
+        print(f"note: {note}", file=sys.stderr)
+    overview = sweep.status()
+    cost = estimated(sweep.spec, sweep.place.records) if estimate else None
+    if as_json:
+        print(json.dumps(overview.to_json() | {"estimate": None if cost is None else cost.to_json()}, indent=2))
+        return
+    print(overview.text())
+    if cost is not None:
+        print(cost.text())
+
+
+def status(sweep: SweepArgument, results: ResultsOption = None, as_json: JsonOption = False) -> None:
+    """Show how a sweep stands, while it runs or after.
+
+    Example: ottt sweep status quickstart
+    """
+    from experiments.overview import Overview
+
+    place = Results.at(results)
+    name = sweep_name(sweep, place)
+    stored = place.read_plan(name)
+    running = place.is_locked(name)
+    overview = Overview.of(stored, place.records, running=running)
+    print(json.dumps(overview.to_json() | {"running": running}, indent=2) if as_json else overview.text())
+
+
+def list_sweeps(results: ResultsOption = None, as_json: JsonOption = False) -> None:
+    """List the sweeps that ran here, and how they stand.
+
+    Example: ottt sweep list
+    """
+    from experiments.overview import Overview, aligned
+
+    place = Results.at(results)
+    rows = []
+    for name in place.sweeps():
+        running = place.is_locked(name)
+        overview = Overview.of(place.read_plan(name), place.records, running=running)
+        total, states = len(overview.plan["trials"]), ("running" if running else "")
+        rows.append({"sweep": name, "trials": total, "done": overview.done, "failed": overview.failed, "now": states})
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    elif rows:
+        print(aligned([list(rows[0]), *([str(value) for value in row.values()] for row in rows)]))
+    else:
+        print(f"no sweep ran in {shown(place.root)}", file=sys.stderr)
+
+
+def export(
+    sweep: SweepArgument,
+    folder: Annotated[
+        Path | None, typer.Option("--to", metavar="DIR", help="Folder to write (default: the sweep's name).")
+    ] = None,
+    results: ResultsOption = None,
+) -> None:
+    """Write a sweep's spec, plan, runs and every epoch's metrics as plain files, to publish or to load elsewhere.
+
+    Example: ottt sweep export quickstart --to quickstart-results
+    """
+    from analysis import load
+
+    place = Results.at(results)
+    name = sweep_name(sweep, place)
+    stored, spec = place.read_plan(name), place.spec_of(name).read_text(encoding="utf-8")
+    runs, history = load.runs(name, store=place.store), load.history(name, store=place.store)
+    target = folder or Path(name)
+    target.mkdir(parents=True, exist_ok=True)
+    (target / "spec.yaml").write_text(spec, encoding="utf-8")
+    (target / "plan.json").write_text(json.dumps(stored, indent=1), encoding="utf-8")
+    runs.to_csv(target / "runs.csv", index=False)
+    history.to_csv(target / "history.csv", index=False)
+    for file in ("spec.yaml", "plan.json", "runs.csv", "history.csv"):
+        print(f"wrote {shown((target / file).absolute())}")
+
+
+def schema() -> None:
+    """Print the JSON schema of specs, with which editors complete and check them.
+
+    Example: ottt sweep schema > sweep.schema.json
+    """
+    from experiments.spec_schema import spec_schema
+
+    print(json.dumps(spec_schema(), indent=2))

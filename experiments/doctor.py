@@ -1,0 +1,170 @@
+"""Looking for what would stop a sweep, before it does: one line per check, with what to do about it."""
+
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from uuid import uuid4
+
+from packaging.requirements import Requirement
+
+from experiments.folder import STUDIES, Results, find_spec, shown
+from experiments.resources import gpus_here
+from experiments.storage import Seen, look
+from ottt.errors import UserError, first_line
+
+DISTRIBUTION = "ottt-lab"
+MIN_FREE_GIB = 2.0
+MAX_SKEW_S = 2.0  # between two clocks
+_SHOWN = ("torch", "torchvision", "ray", "mlflow")
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was looked at.
+
+    Attributes:
+        name: of the check.
+        found: what there is.
+        fix: what to do; None: all is well.
+    """
+
+    name: str
+    found: str
+    fix: str | None = None
+
+    @property
+    def is_good(self) -> bool:
+        """Whether there is nothing to do."""
+        return self.fix is None
+
+    def text(self) -> str:
+        """In a line."""
+        mark = "ok  " if self.is_good else "FAIL"
+        line = f"{mark}  {self.name:<9}  {self.found}"
+        return line if self.fix is None else f"{line}; {self.fix}"
+
+
+def examine(results: Results, spec: str | None) -> Iterator[Check]:
+    """Every check, as it is made.
+
+    Args:
+        results: where a sweep would write.
+        spec: a spec to check too; None: the studies that come with this.
+    """
+    yield packages()
+    yield disk(results.root)
+    yield clock(results.root)
+    yield store(results)
+    yield specs(spec)
+    yield from cluster(results.root)
+
+
+def packages() -> Check:
+    """Python and the packages, against what this distribution asks for."""
+    found = ", ".join([f"python {platform.python_version()}", *(f"{name} {version(name)}" for name in _SHOWN)])
+    try:
+        wanted = [Requirement(text) for text in requires(DISTRIBUTION) or ()]
+    except PackageNotFoundError:
+        return Check("packages", found, "not installed, so nothing was compared: pip install -e .")
+    unmet = [problem for one in wanted if one.marker is None and (problem := _unmet(one)) is not None]
+    return Check("packages", found, f"install {', '.join(unmet)}" if unmet else None)
+
+
+def disk(root: Path) -> Check:
+    """Room for results, and the right to write there."""
+    folder = next(path for path in (root, *root.parents) if path.exists())
+    free = shutil.disk_usage(folder).free / 2**30
+    found = f"{free:.1f} GiB are free in {shown(root)}"
+    if not os.access(folder, os.W_OK):
+        return Check("disk", found, f"{shown(folder)} must be writable: choose another folder with --results")
+    too_little = free < MIN_FREE_GIB
+    return Check("disk", found, f"free {MIN_FREE_GIB:g} GiB, or choose another with --results" if too_little else None)
+
+
+def clock(root: Path) -> Check:
+    """This machine's clock against the file system's."""
+    folder = next(path for path in (root, *root.parents) if path.exists())
+    probe = folder / f".probe-{uuid4().hex}"
+    try:
+        probe.touch()
+        skew = probe.stat().st_mtime - time.time()
+        probe.unlink()
+    except OSError as error:
+        return Check("clock", first_line(error), "make the folder of results writable")
+    found = f"{abs(skew):.1f} s from the file system's"
+    return Check("clock", found, "set it with NTP: times of epochs would lie" if abs(skew) > MAX_SKEW_S else None)
+
+
+def store(results: Results) -> Check:
+    """The tracking store answers and takes an experiment, which is deleted again."""
+    from experiments.redact import redacted
+    from experiments.tracking import connect
+
+    shown_store = f"sqlite:///{shown(results.root / 'mlflow.db')}" if results.is_local else redacted(results.store)
+    try:
+        client = connect(results.store)
+        client.delete_experiment(client.create_experiment(f"ottt-doctor-{uuid4().hex}"))
+    except Exception as error:  # a store may raise anything; what it was is the finding
+        return Check(
+            "store", f"{shown_store}: {redacted(first_line(error))}", "check MLFLOW_TRACKING_URI and its server"
+        )
+    return Check("store", f"{shown_store} answers and can be written")
+
+
+def specs(given: str | None) -> Check:
+    """A spec, or all studies, can be expanded."""
+    from experiments.plan import expand
+    from experiments.spec import SweepSpec
+
+    names = [given] if given is not None else sorted(path.stem for path in STUDIES.glob("*.yaml"))
+    counts = []
+    for name in names:
+        try:
+            counts.append(f"{name}: {len(expand(SweepSpec.from_file(find_spec(name))).trials)} trials")
+        except UserError as error:
+            return Check("spec", error.problems[0], f"mend {name}, {len(error.problems)} problems in all")
+    return Check("spec", ", ".join(counts))
+
+
+def cluster(root: Path) -> Iterator[Check]:
+    """Ray starts; its machines have the GPUs that the driver sees, the folder of results, and the same time."""
+    from experiments import tuning
+
+    try:
+        with tuning.connected():
+            yield devices(tuning.resources())
+            yield from machines(look(root, tuning.on_every_node), root)
+    except (ConnectionError, RuntimeError, OSError) as error:
+        yield Check("ray", first_line(error), "check RAY_ADDRESS, or unset it for a Ray of this machine's own")
+
+
+def devices(total: dict[str, float]) -> Check:
+    """GPUs as Ray counts them, against those of this machine."""
+    counted, here = total.get("GPU", 0.0), gpus_here()
+    found = f"{total.get('CPU', 0.0):g} CPUs, {counted:g} GPUs as Ray sees them, {here} GPUs in this machine"
+    hides = counted < here
+    return Check("ray", found, "look at CUDA_VISIBLE_DEVICES and `nvidia-smi`" if hides else None)
+
+
+def machines(seen: list[Seen], root: Path) -> Iterator[Check]:
+    """What the machines of the cluster say."""
+    blind = [f"{one.host}: {one.problem}" for one in seen if one.problem is not None]
+    found = f"{shown(root)} is read and written by {len(seen) - len(blind)} of {len(seen)} machines"
+    fix = f"put --results on storage that all share; {blind[0]}" if blind else None
+    yield Check("storage", found, fix)
+    skew = max((abs(one.clock - time.time()) for one in seen), default=0.0)
+    late = skew > MAX_SKEW_S and len(seen) > 1
+    yield Check("machines", f"clocks within {skew:.1f} s", "set them with NTP" if late else None)
+
+
+def _unmet(wanted: Requirement) -> str | None:
+    try:
+        there = version(wanted.name)
+    except PackageNotFoundError:
+        return str(wanted)
+    return None if wanted.specifier.contains(there, prereleases=True) else f"{wanted} (is {there})"

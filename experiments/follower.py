@@ -1,0 +1,171 @@
+"""Keeping up with the trials while they run: records, progress, display, tracking store, and what runs next."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from experiments.agenda import Agenda, Task
+from experiments.claims import Claims
+from experiments.disk import Disk
+from experiments.display import Display
+from experiments.progress import Progress
+from experiments.provenance import Provenance
+from experiments.records import Epoch, Record, TrialRecords
+from experiments.report import Report
+from experiments.standing import Standing
+from experiments.writer import BackgroundWriter
+from ottt.schema import SETTLED, Status
+
+BUSY_WAIT_S = 5.0  # until a trial that another sweep trains is looked at again
+
+
+@dataclass
+class Follower:
+    """See `experiments.tuning.Events`.
+
+    Attributes:
+        agenda: the trials to run.
+        standing: says which of them begin anew.
+        keep: whether a finished trial's last state stays.
+        fail_fast: whether the first failed trial sets `stop`.
+        failed_fast: whether one did.
+        ended: told of every trial that has ended for good.
+        since: seconds since 1970, when the records were looked at.
+    """
+
+    agenda: Agenda
+    standing: Standing
+    progress: Progress
+    records: TrialRecords
+    provenance: Provenance
+    writer: BackgroundWriter
+    display: Display
+    disk: Disk
+    claims: Claims
+    stop: threading.Event
+    keep: bool
+    fail_fast: bool
+    failed_fast: bool = False
+    ended: Callable[[str], None] = lambda trial: None
+    since: float = field(default_factory=time.time)
+    _begun: set[str] = field(default_factory=set)
+    _described: set[str] = field(default_factory=set)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all trials have ended for good."""
+        return self.agenda.finished
+
+    def next(self) -> Task | None:
+        """The trial to start now; none starts while the disk is full."""
+        while self.disk.has_room() and (task := self.agenda.next(time.monotonic())) is not None:
+            if not self.claims.take(task.trial):
+                self.agenda.postpone(task.trial, time.monotonic(), wait=BUSY_WAIT_S)
+            elif self._done_elsewhere(task.trial):
+                self.claims.give_back(task.trial)
+                self.agenda.settle(task.trial)
+            else:
+                return task
+        return None
+
+    def started(self, trial: str) -> None:
+        """A worker took the trial."""
+        planned = self.progress.planned(trial)
+        record = Record(
+            trial,
+            planned.config.flat(),
+            self.progress.plan.name,
+            commit=self.provenance.commit,
+            dirty=self.provenance.dirty,
+            diff=self.provenance.diff,
+            versions=self.provenance.versions,
+            host=self.provenance.host,
+        )
+        is_new = trial not in self._begun and self.standing.begins_anew(trial)
+        self._begun.add(trial)
+        self._described.discard(trial)
+        self.disk.write(lambda: self.records.begin(record) if is_new else self.records.go_on(record))
+        self.progress.begin(planned, len(self.records.epochs(trial)))
+        self._changed(trial)
+
+    def reported(self, trial: str, report: Report) -> None:
+        """A step ended."""
+        if report.epoch is not None:
+            self._record(trial, report.epoch)
+        if trial not in self._described:
+            self._described.add(trial)
+            self.disk.write(lambda: self.records.describe(trial, device=report.device, data_digest=report.data_digest))
+        if report.warning is not None:
+            self.display.warn(self.progress.planned(trial), report.warning)
+        if report.status in SETTLED:
+            self.agenda.settle(trial)
+            if (evaluation := report.evaluation) is not None:
+                self.disk.write(lambda: self.records.keep_evaluation(trial, evaluation))
+            self._end(trial, report)
+            if not (self.keep and report.status is Status.FINISHED):
+                self.records.drop_checkpoint(trial)
+            self.ended(trial)
+        elif report.status is not Status.RUNNING:
+            self._failed(trial, report)
+        self._changed(trial)
+
+    def crashed(self, trial: str, report: Report) -> None:
+        """The worker died, or raised outside the trial."""
+        if trial not in self._begun:
+            self.started(trial)
+        self._failed(trial, report)
+        self._changed(trial)
+
+    def leave(self) -> None:
+        """Note the trials under way as interrupted, and let others have what was taken."""
+        for trial in self.progress.running():
+            self._end(trial, Report(Status.INTERRUPTED))
+            self._changed(trial)
+        self.claims.close()
+
+    def _done_elsewhere(self, trial: str) -> bool:
+        """Whether another sweep has trained it since this one began; if so, take it over."""
+        record = self.records.read(trial)
+        if record is None or not self.progress.plan.is_done(record) or record.started < self.since:
+            return False
+        epochs = self.records.epochs(trial)
+        self.progress.end(self.progress.planned(trial), record.status, epochs[-1].metrics if epochs else {})
+        self._changed(trial)
+        self.ended(trial)
+        return True
+
+    def _record(self, trial: str, epoch: Epoch) -> None:
+        if epoch.epoch <= self.progress.epochs[trial]:
+            self.disk.write(lambda: self.records.keep_epochs(trial, epoch.epoch - 1))
+        self.disk.write(lambda: self.records.append(trial, epoch))
+        self.progress.advance(self.progress.planned(trial), epoch.epoch)
+
+    def _failed(self, trial: str, report: Report) -> None:
+        """The attempt ended without a result: try again, or note it."""
+        assert report.cause is not None
+        wait = self.agenda.fail(trial, report.cause, time.monotonic())
+        planned = self.progress.planned(trial)
+        reason = report.reason or report.status
+        if wait is not None:
+            self._end(trial, replace(report, status=Status.INTERRUPTED))
+            self.display.lost(planned, reason, wait)
+            return
+        self._end(trial, report)
+        self.ended(trial)
+        self.display.failed(planned, reason)
+        if self.fail_fast:
+            self.failed_fast = True
+            self.stop.set()
+
+    def _end(self, trial: str, report: Report) -> None:
+        self.disk.write(
+            lambda: self.records.end(trial, report.status, reason=report.reason, traceback=report.traceback)
+        )
+        self.claims.give_back(trial)
+        epochs = self.records.epochs(trial)
+        self.progress.end(self.progress.planned(trial), report.status, epochs[-1].metrics if epochs else {})
+
+    def _changed(self, trial: str) -> None:
+        self.writer.update(trial)
+        self.display.update()

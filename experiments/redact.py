@@ -1,0 +1,37 @@
+"""Keeping what must not be seen out of what is stored."""
+
+import os
+import re
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+SHORTEST = 6  # characters of a value that counts as a secret: shorter ones stand in ordinary text
+
+_SECRET_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|API_?KEY|ACCESS_KEY|PRIVATE_KEY", re.IGNORECASE)
+_IN_ADDRESS = re.compile(r"(?<=://)[^/@\s]+:[^/@\s]+(?=@)")  # user:password
+
+
+def redacted(text: str, environment: Mapping[str, str] | None = None) -> str:
+    """`text` with stars for passwords in addresses and for the values of secret variables.
+
+    Args:
+        text: of a message or a file.
+        environment: variables; None: those of this process.
+    """
+    for secret in _secrets(os.environ if environment is None else environment):
+        text = text.replace(secret, "***")
+    return _IN_ADDRESS.sub("***", text)
+
+
+def _secrets(environment: Mapping[str, str]) -> list[str]:
+    """The longest first: one may contain another."""
+    named = {value for name, value in environment.items() if _SECRET_NAME.search(name)}
+    in_addresses = {password for value in environment.values() if (password := _password(value)) is not None}
+    return sorted((value for value in named | in_addresses if len(value) >= SHORTEST), key=len, reverse=True)
+
+
+def _password(value: str) -> str | None:
+    try:
+        return urlsplit(value).password if "://" in value else None
+    except ValueError:  # not an address
+        return None

@@ -1,0 +1,43 @@
+"""The JSON schema of sweep specs: an editor that knows it completes keys and marks mistakes."""
+
+from typing import Any
+
+from experiments.spec import SweepSpec
+from ottt.config import TrialConfig, preset_names
+
+Schema = dict[str, Any]
+
+
+def spec_schema() -> Schema:
+    """JSON schema of a spec file, every trial setting in it by its dotted key."""
+    schema = SweepSpec.model_json_schema(mode="validation")
+    settings = _settings(TrialConfig.model_json_schema(mode="validation"))
+    any_setting = {"type": "object", "properties": settings}  # nested groups are allowed too
+    lists = {key: {"type": "array", "items": value, "minItems": 1} for key, value in settings.items()}
+    many = {"type": "object", "properties": lists}
+    own = schema["properties"]
+    base_sources = [{"enum": preset_names()}, {"type": "string"}, any_setting]
+    own["base"] = {"description": "A preset, a YAML file, or settings.", "anyOf": base_sources}
+    own["axes"] |= many
+    own["zip"] = {"type": "array", "items": many}
+    own["exclude"] = {"type": "array", "items": any_setting}
+    own["baseline"] = any_setting
+    own["seeds"] = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "array", "items": {"type": "integer"}}]}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "OTTT Lab sweep",
+        **{key: value for key, value in schema.items() if key != "title"},
+    }
+
+
+def _settings(schema: Schema) -> dict[str, Schema]:
+    """The schema of every setting, by its dotted key."""
+    found: dict[str, Schema] = {}
+    for key, value in schema["properties"].items():
+        group = value.get("$ref", "").rpartition("/")[2]
+        if group:
+            inner = schema["$defs"][group] | {"$defs": schema["$defs"]}
+            found |= {f"{key}.{name}": setting for name, setting in _settings(inner).items()}
+        else:
+            found[key] = {name: part for name, part in value.items() if name != "title"}
+    return found

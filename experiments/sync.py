@@ -1,0 +1,101 @@
+"""Bringing a tracking store up to the records of a sweep that ran earlier, perhaps into another store."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis.address import explained, is_database, shown_uri
+from experiments.folder import Results, shown
+from experiments.mlflow_sink import MlflowSink
+from experiments.plan import Plan, expand
+from experiments.provenance import Provenance
+from experiments.records import Record
+from experiments.redact import redacted
+from experiments.spec import SweepSpec
+from experiments.writer import StoreError
+from ottt.errors import UserError
+from ottt.schema import Status
+
+
+@dataclass(frozen=True)
+class Synced:
+    """What `sync` found: trials of the plan by how they stand, and how the sweep does."""
+
+    plan: Plan
+    statuses: Counter[Status]
+    status: Status
+
+    @property
+    def text(self) -> str:
+        """In one line."""
+        counts = ", ".join(f"{count} {status}" for status, count in sorted(self.statuses.items()))
+        return (
+            f"{self.plan.name}: {self.statuses.total()} of {len(self.plan.trials)} trials recorded ({counts or 'none'})"
+        )
+
+
+def sync(sweep: str, *, results: Results, store: str | None = None) -> Synced:
+    """Write what `store` lacks of the records of `sweep`; what it holds already is left as it is.
+
+    Args:
+        sweep: that ran in `results`.
+        results: folder of the records.
+        store: tracking URI; None: that of `results`.
+
+    Raises:
+        UserError: no such sweep, or it is running.
+        StoreError: the store does not answer.
+    """
+    spec = SweepSpec.from_file(results.spec_of(sweep))
+    plan = expand(spec)
+    target = store or results.store
+    with results.lock(sweep):
+        found = {trial.trial: results.records.read(trial.trial) for trial in plan.trials}
+        records = {trial: record for trial, record in found.items() if record is not None}
+        if not records:
+            raise UserError(f"{shown(results.root)}: sweep must have begun a trial to be written, {sweep} has none")
+        status = _status(plan, records)
+        sink = MlflowSink(
+            plan,
+            spec.to_yaml(),
+            _provenance(records),
+            store=target,
+            artifacts=_artifacts(target, results),
+            replay=True,
+        )
+        try:
+            sink.connect()
+            sink.open()
+            for trial in plan.trials:
+                if trial.trial in records:
+                    epochs, report = results.records.epochs(trial.trial), results.records.evaluation(trial.trial)
+                    sink.reconcile(trial, records[trial.trial], epochs, report)
+            sink.close(status)
+        except UserError:
+            raise
+        except Exception as error:
+            raise StoreError(f"store {shown_uri(target)}: {redacted(explained(error))}") from error
+    return Synced(plan, Counter(record.status for record in records.values()), status)
+
+
+def _status(plan: Plan, records: Mapping[str, Record]) -> Status:
+    """Of the sweep: whatever did not end was interrupted, since nothing runs now."""
+    statuses = [records[trial.trial].status if trial.trial in records else None for trial in plan.trials]
+    if all(status in plan.done for status in statuses):
+        return Status.FINISHED
+    has_failed = any(status in (Status.FAILED, Status.OUT_OF_MEMORY) for status in statuses)
+    return Status.FAILED if has_failed else Status.INTERRUPTED
+
+
+def _provenance(records: Mapping[str, Record]) -> Provenance:
+    """Of the process that began the latest trial."""
+    latest = max(records.values(), key=lambda record: record.started)
+    return Provenance(latest.commit, latest.dirty, latest.versions, latest.host, latest.diff)
+
+
+def _artifacts(store: str, results: Results) -> Path | None:
+    """Beside a SQLite file; with the records for another database; where a server decides, None."""
+    if store.startswith("sqlite:///"):
+        return Path(store.removeprefix("sqlite:///")).absolute().parent / "artifacts"
+    return results.root / "artifacts" if is_database(store) else None

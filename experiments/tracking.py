@@ -1,0 +1,33 @@
+"""The connection to a tracking store."""
+
+import logging
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.address import set_up_mlflow
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+_SQLITE = "sqlite:///"
+
+
+def connect(store: str) -> "MlflowClient":
+    """A client of the store at a tracking URI; a SQLite file is made if need be, and can be read while it is written.
+
+    Raises:
+        sqlite3.Error: the file cannot be opened; MLflow would try for minutes.
+    """
+    set_up_mlflow()
+    if store.startswith(_SQLITE):
+        path = Path(store.removeprefix(_SQLITE))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+    from mlflow.tracking import MlflowClient
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    return MlflowClient(store)

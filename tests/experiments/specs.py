@@ -1,0 +1,36 @@
+"""Specs from plain values, and records of trials that never ran, for tests."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from experiments.plan import PlannedTrial
+from experiments.provenance import Provenance
+from experiments.records import Epoch, Record, TrialRecords
+from experiments.spec import SweepSpec
+from ottt.schema import Status
+from ottt.yamlfile import Document
+
+HERE = Provenance("c0ffee" * 6, False, "python 3", "host")
+
+
+def spec(**values: Any) -> SweepSpec:
+    return SweepSpec.from_document(Document("s.yaml", {"name": "s", "seeds": 1} | values), folder=Path())
+
+
+def recorded(
+    records: TrialRecords,
+    trial: PlannedTrial,
+    status: Status = Status.FINISHED,
+    *,
+    values: Iterable[float] = (),
+    metric: str = "val/top1",
+    sweep: str = "s",
+    commit: str | None = HERE.commit,
+) -> None:
+    """A trial with the metric's value after each epoch, as the runner leaves it."""
+    records.begin(Record(trial.trial, trial.config.flat(), sweep, commit=commit, versions=HERE.versions))
+    for number, value in enumerate(values, start=1):
+        records.append(trial.trial, Epoch(number, 10.0 * number, {metric: value}))
+    if status is not Status.RUNNING:
+        records.end(trial.trial, status, reason="why" if status is Status.FAILED else None)

@@ -1,0 +1,168 @@
+"""What the runner asks of machines: GPUs, storage, time, and the doctor that looks at it all."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from experiments import calibrate, doctor, resources, storage
+from experiments.calibrate import Measurement
+from experiments.estimate import estimated, kind_of
+from experiments.folder import Results
+from experiments.plan import expand
+from experiments.resources import best_count, fits
+from experiments.sections import Share
+from experiments.storage import Seen, look, refuse_unshared
+from ottt.config import TrialConfig
+from ottt.errors import UserError
+from ottt.schema import Status
+from tests.experiments.commands import Place
+from tests.experiments.specs import recorded, spec
+
+ONE = Share(cpu=1.0, gpu=0.0)
+SMALL = {"T": 2, "epochs": 10, "batch_size": 256, "model.width": 0.25, "device": "cpu"}
+
+
+@pytest.mark.parametrize(
+    ("throughput", "best"),
+    [
+        ({1: 100.0}, 1),
+        ({1: 100.0, 2: 190.0, 4: 250.0, 8: 240.0}, 4),
+        ({1: 100.0, 2: 104.0}, 1),
+        ({1: 100.0, 2: 104.0, 4: 106.0}, 4),
+        ({1: 100.0, 2: 90.0, 4: 120.0}, 4),
+    ],
+)
+def test_as_many_trials_share_a_gpu_as_train_most_together(throughput: dict[int, float], best: int) -> None:
+    assert best_count(throughput) == best
+
+
+def test_trials_beside_each_other_must_fit() -> None:
+    measured = Measurement(1.0, 1.0, 1.0, peak_mib=200.0, total_mib=1000.0)
+    assert [fits(measured, count) for count in (1, 2, 4, 8)] == [True, True, True, False]
+
+
+def test_without_a_gpu_auto_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources, "gpus_here", lambda: 0)
+    assert resources.auto_share((TrialConfig(), ONE)) == 0.0
+
+
+def test_measuring_runs_trials_and_says_what_it_could_not() -> None:
+    good = TrialConfig().replace(SMALL)
+    twice = TrialConfig().replace(SMALL | {"T": 4})
+    missing = TrialConfig().replace({"data.name": "cifar10", "data.root": "/nowhere", "device": "cpu"})
+    first, second, third = calibrate.measure([(good, ONE), (twice, ONE), (missing, ONE)])
+    assert isinstance(first, Measurement)
+    assert isinstance(second, Measurement)
+    assert 1.2 < second.epoch_s / first.epoch_s < 4  # twice the time steps
+    assert isinstance(third, str)
+    assert "/nowhere" in third
+
+
+def test_an_estimate_uses_the_epochs_that_were_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    sweep = spec(axes={"neuron.tau": [1.25, 2.0], "T": [2, 3]}, seeds=2, base=SMALL)
+    records = Results(tmp_path).records
+    for trial in expand(sweep).trials:
+        if trial.settings["T"] == 2 and trial.seed == 0:
+            recorded(records, trial, values=[0.5] * 10)  # 10 s between epochs
+    asked: list[TrialConfig] = []
+
+    def measure(jobs: list[calibrate.Job]) -> list[Measurement]:
+        asked.extend(config for config, _ in jobs)
+        return [Measurement(start_s=5.0, epoch_s=2.0, samples_per_s=1.0)] * len(jobs)
+
+    monkeypatch.setattr("experiments.estimate.measure", measure)
+    found = estimated(sweep, records)
+    assert [config.T for config in asked] == [3]
+    # Two trials of 10 epochs of 10 s; four of 10 epochs of 2 s and half a second of the start. Four at a time.
+    assert found.seconds == pytest.approx(max((2 * 100 + 4 * 25) / 4, 100))
+    assert (found.trials, found.measured, found.known, found.gpu_hours) == (6, 1, 1, 0.0)
+
+
+def test_what_changes_only_what_is_learnt_costs_the_same() -> None:
+    config = TrialConfig()
+    for settings in ({"neuron.tau": 3.0}, {"optim.lr": 0.5}, {"seed": 1}, {"neuron.surrogate.alpha": 2.0}):
+        assert kind_of(config.replace(settings), ONE) == kind_of(config, ONE)
+    for settings in (
+        {"T": 3},
+        {"batch_size": 3},
+        {"model.width": 2.0},
+        {"rule.update": "online"},
+        {"rule.name": "bptt"},
+    ):
+        assert kind_of(config.replace(settings), ONE) != kind_of(config, ONE)
+
+
+def test_a_shared_folder_is_seen_by_all(tmp_path: Path) -> None:
+    assert [one.problem for one in look(tmp_path / "new", lambda visit: [visit(), visit()])] == [None, None]
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["elsewhere", "read-only", "stale"])
+def test_storage_that_is_not_shared_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    there.mkdir()
+
+    def ask(visit: Callable[[], Seen]) -> list[Seen]:
+        """This machine and another, whose folder of that name is its own."""
+        if kind == "read-only":
+            return [visit(), Seen("far", 0.0, "Read-only file system")]
+        probe, token = (cell.cell_contents for cell in visit.__closure__ or ())
+        mine = probe if isinstance(probe, Path) else token
+        text = token if mine is probe else probe
+        other = there / mine.name
+        if kind == "stale":
+            other.write_text(str(text), encoding="utf-8")
+        monkeypatch.setattr(storage.socket, "gethostname", lambda: "far")
+        far = storage.visit(other, str(text))
+        monkeypatch.undo()
+        return [visit(), far]
+
+    with pytest.raises(UserError) as caught:
+        refuse_unshared(here, ask)
+    [line] = caught.value.problems
+    assert line.startswith(f"{here} must be one folder on all machines; far: ")
+    assert list(here.iterdir()) == []
+
+
+def test_doctor_finds_nothing_here(tmp_path: Path) -> None:
+    done = Place(tmp_path).ottt("doctor", "quickstart", "--json")
+    checks = {check["name"]: check for check in json.loads(done.stdout)}
+    assert list(checks) == ["packages", "disk", "clock", "store", "spec", "ray", "storage", "machines"]
+    assert checks["spec"]["found"] == "quickstart: 18 trials"
+    bad = {name: check["fix"] for name, check in checks.items() if check["fix"] is not None}
+    assert bad.keys() <= {"packages"}, bad
+    assert done.returncode == len(bad)
+
+
+def test_doctor_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "MIN_FREE_GIB", 1e9)
+    assert doctor.disk(tmp_path / "new").fix == "free 1e+09 GiB, or choose another with --results"
+    monkeypatch.setattr(doctor.time, "time", lambda: 0.0)
+    assert doctor.clock(tmp_path).fix == "set it with NTP: times of epochs would lie"
+    (tmp_path / "bad.yaml").write_text("name: bad\nseeds: 0\nmetric: test/top1\n", encoding="utf-8")
+    wrong = doctor.specs(str(tmp_path / "bad.yaml"))
+    assert wrong.found.endswith("bad.yaml:2: seeds must be a number of seeds (>= 1) or a list of seeds, got 0")
+    assert wrong.fix == f"mend {tmp_path / 'bad.yaml'}, 2 problems in all"
+    monkeypatch.setattr(doctor, "gpus_here", lambda: 4)
+    assert (
+        doctor.devices({"CPU": 8.0, "GPU": 2.0}).text().startswith("FAIL  ray        8 CPUs, 2 GPUs as Ray sees them")
+    )
+
+
+def test_doctor_finds_a_store_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    (tmp_path / "mlflow.db").mkdir()
+    check = doctor.store(Results(tmp_path))
+    assert not check.is_good
+    assert check.fix == "check MLFLOW_TRACKING_URI and its server"
+
+
+def test_trials_that_ran_are_done_in_the_estimate(tmp_path: Path) -> None:
+    sweep = spec(base=SMALL)
+    records = Results(tmp_path).records
+    recorded(records, expand(sweep).trials[0], Status.FINISHED, values=[0.5] * 10)
+    assert estimated(sweep, records).text() == "nothing is left to run"

@@ -1,0 +1,79 @@
+"""`ottt runs` in the process of the tests: its words and its tables."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from experiments.cli.runs import app
+from ottt.errors import UserError
+from tests.analysis.synthetic import SyntheticSweep, write
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The ``noload`` loader strategy is deprecated:sqlalchemy.exc.SADeprecationWarning"
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("results")
+    write(SyntheticSweep("tau", {"neuron.tau": [4.0, 1.25, 10.0]}, seeds=2, epochs=3), made)
+    return made
+
+
+@pytest.fixture(autouse=True)
+def own_store(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("OTTT_RESULTS", str(folder))
+
+
+def ottt_runs(*arguments: str) -> str:
+    done = CliRunner().invoke(app, list(arguments), standalone_mode=False)
+    if done.exception is not None:
+        raise done.exception
+    return done.stdout
+
+
+def test_without_a_word_all_runs_are_a_table() -> None:
+    lines = [line.split() for line in ottt_runs().splitlines()]
+    assert lines[0] == ["run_id", "sweep", "name", "status", "val/top1", "test/top1"]
+    assert [line[2] for line in lines[1:]] == ["t0000-0", "t0000-1", "t0001-0", "t0001-1", "t0002-0", "t0002-1"]
+
+
+def test_sorting_is_by_number_and_columns_can_be_added() -> None:
+    found = json.loads(ottt_runs("--sort", "-neuron.tau", "--columns", "+neuron.tau,T", "--json"))
+    assert [run["neuron.tau"] for run in found] == [10.0, 10.0, 4.0, 4.0, 1.25, 1.25]
+    assert list(found[0]) == ["run_id", "sweep", "name", "status", "val/top1", "test/top1", "neuron.tau", "T"]
+
+
+def test_a_condition_and_a_limit() -> None:
+    condition = 'params."neuron.tau" = "4.0" and metrics."test/top1" > 0'
+    rows = list(csv.reader(io.StringIO(ottt_runs(condition, "--csv", "--columns", "name,seed", "--limit", "1"))))
+    assert rows == [["name", "seed"], ["t0000-0", "0"]]
+    assert ottt_runs('metrics."test/top1" > 2', "--sort", "test/top1") == "no run fits\n"
+    assert json.loads(ottt_runs("--sweep", "other", "--json")) == []
+
+
+def test_what_is_cut_off_is_said() -> None:
+    done = CliRunner().invoke(app, ["--limit", "2"], standalone_mode=False)
+    assert len(done.stdout.splitlines()) == 3
+    assert done.stderr == "2 of 6 runs; more: --limit N\n"
+
+
+def test_an_unknown_column_is_answered_with_near_ones() -> None:
+    with pytest.raises(UserError, match=r"--sort must name columns of these runs, such as .*test/top1.*got 'test/top'"):
+        ottt_runs("--sort", "test/top")
+
+
+def test_a_run_and_what_differs_from_another() -> None:
+    shown = [line.split() for line in ottt_runs("show", "t0001-0").splitlines()]
+    assert ["neuron.tau", "1.25"] in shown
+    assert ["metrics", "of", "epoch", "3"] in shown
+    assert json.loads(ottt_runs("show", "t0001-0", "--json"))["params"]["T"] == "6"
+    table = [line.split() for line in ottt_runs("diff", "t0001-0", "t0002-0").splitlines()]
+    assert ["setting", "neuron.tau", "1.25", "10.0"] in table
+    assert not any(line[:2] == ["setting", "T"] for line in table)
+    assert json.loads(ottt_runs("diff", "t0001-0", "t0001-0", "--json")) == []
