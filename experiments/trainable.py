@@ -96,8 +96,6 @@ class TrialTrainable(tune.Trainable):
             return self._ended(Status.RUNNING, epoch=epoch, warning=warning)
         if self._checkpoints.keep:
             warning = self._save()
-        if self._trainer.report is not None:
-            self._records.keep_evaluation(self._trial, self._trainer.report)
         return self._ended(Status.FINISHED, epoch=epoch, warning=warning)
 
     def _made(self) -> "Trainer":

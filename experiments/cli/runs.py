@@ -142,7 +142,7 @@ def _columns(asked: str | None, found: "pd.DataFrame") -> list[str]:
 
 def _sorted(found: "pd.DataFrame", asked: str | None) -> "pd.DataFrame":
     if asked is None:
-        return found
+        return found[::-1]  # the latest first
     name = asked.removeprefix("-")
     _check(name, found, "--sort")
     numbers = found[name].map(lambda value: isinstance(value, int | float)).all()

@@ -15,7 +15,7 @@ TEST_SEED = 0  # the test set is the same whatever the validation split
 def read_digits() -> Prepared:
     """The data set as [N,1,8,8] uint8, 0 to 16, the test samples last."""
     # `load_digits` reads the same file, after two seconds of imports that every worker of a sweep would wait for.
-    table = np.loadtxt(distribution("scikit-learn").locate_file(FILE), delimiter=",", dtype=np.int64)
+    table = np.loadtxt(str(distribution("scikit-learn").locate_file(FILE)), delimiter=",", dtype=np.int64)
     pixels, classes = table[:, :-1], table[:, -1]
     train, test = stratified(classes, TEST_FRACTION, TEST_SEED)
     order = np.concatenate([train, test])

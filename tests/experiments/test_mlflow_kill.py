@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ottt.schema import Status, Tag
-from tests.experiments.commands import Place, descendants, kill
+from tests.experiments.commands import Place
 
 KILLS = int(os.environ.get("OTTT_KILLS", "2"))
 LONGEST_S = 25.0  # that a driver lives
@@ -45,14 +45,8 @@ def kill_driver(here: Place, after: float) -> bool:
     end = time.monotonic() + after
     while time.monotonic() < end and process.poll() is None:
         time.sleep(0.05)
-    below = descendants(process.pid)
     process.kill()
-    process.communicate()
-    for pid in below:  # Ray's processes, which outlive their driver for a while
-        try:
-            kill(pid)
-        except ProcessLookupError:
-            continue
+    process.communicate(timeout=60)  # ends with the last of Ray's processes, which see their driver gone
     return process.returncode < 0
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from analysis import load
+from analysis import client, load
 from ottt.schema import Tag
 from tests.experiments.commands import Place
 from tests.experiments.servers import PASSWORD, TrackingServer, serving
@@ -122,12 +122,19 @@ def served(server: TrackingServer, tmp_path_factory: pytest.TempPathFactory) -> 
     return here
 
 
-def test_a_sweep_writes_through_the_server(server: TrackingServer, served: Place, monkeypatch: Any) -> None:
+def test_a_sweep_writes_through_the_server(server: TrackingServer, served: Place) -> None:
     assert statuses(server, "served") == [("sweep", "FAILED"), *[("trial", "FAILED")] * 2, *[("trial", "FINISHED")] * 2]
     assert points(server, "served") == recorded(served)
     assert len(list((server.results / "artifacts").rglob("report/trial.png"))) == 2
+
+
+@pytest.mark.parametrize("cut", [client.BULK_POINTS, 5, 2])
+def test_answers_that_may_have_been_cut_are_asked_for_again(
+    server: TrackingServer, served: Place, cut: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in server.client.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(client, "BULK_POINTS", cut)  # two runs of three epochs: uncut, halved, run by run
     history = load.history("served", store=server.uri)
     read = history[["trial", "metric", "epoch", "value"]].itertuples(index=False, name=None)
     assert sorted(read) == recorded(served)

@@ -37,10 +37,10 @@ def ottt_runs(*arguments: str) -> str:
     return done.stdout
 
 
-def test_without_a_word_all_runs_are_a_table() -> None:
+def test_without_a_word_all_runs_are_a_table_the_latest_first() -> None:
     lines = [line.split() for line in ottt_runs().splitlines()]
     assert lines[0] == ["run_id", "sweep", "name", "status", "val/top1", "test/top1"]
-    assert [line[2] for line in lines[1:]] == ["t0000-0", "t0000-1", "t0001-0", "t0001-1", "t0002-0", "t0002-1"]
+    assert [line[2] for line in lines[1:]] == ["t0002-1", "t0002-0", "t0001-1", "t0001-0", "t0000-1", "t0000-0"]
 
 
 def test_sorting_is_by_number_and_columns_can_be_added() -> None:
@@ -52,7 +52,7 @@ def test_sorting_is_by_number_and_columns_can_be_added() -> None:
 def test_a_condition_and_a_limit() -> None:
     condition = 'params."neuron.tau" = "4.0" and metrics."test/top1" > 0'
     rows = list(csv.reader(io.StringIO(ottt_runs(condition, "--csv", "--columns", "name,seed", "--limit", "1"))))
-    assert rows == [["name", "seed"], ["t0000-0", "0"]]
+    assert rows == [["name", "seed"], ["t0000-1", "1"]]
     assert ottt_runs('metrics."test/top1" > 2', "--sort", "test/top1") == "no run fits\n"
     assert json.loads(ottt_runs("--sweep", "other", "--json")) == []
 
