@@ -18,7 +18,7 @@ def spec_schema() -> Schema:
     own = schema["properties"]
     base_sources = [{"enum": preset_names()}, {"type": "string"}, any_setting]
     own["base"] = {"description": "A preset, a YAML file, or settings.", "anyOf": base_sources}
-    own["axes"] |= many
+    own["axes"] = many
     own["zip"] = {"type": "array", "items": many}
     own["exclude"] = {"type": "array", "items": any_setting}
     own["baseline"] = any_setting

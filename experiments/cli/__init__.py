@@ -1,7 +1,9 @@
 """The `ottt` command. Its modules import what is heavy inside the commands that need it."""
 
+import os
 import sys
 import traceback
+from typing import NoReturn
 
 import typer
 
@@ -36,7 +38,10 @@ def main() -> int:
     """Run the command; errors become lines on stderr. Returns the exit status."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        return app(arguments, prog_name="ottt", standalone_mode=False) or 0
+        status: int = app(arguments, prog_name="ottt", standalone_mode=False) or 0
+        if status == EXIT_INTERRUPTED:
+            _leave(status)
+        return status
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Exception as error:
@@ -45,6 +50,13 @@ def main() -> int:
         for line in _lines(error):
             print(f"error: {line}", file=sys.stderr)
         return EXIT_USER if isinstance(error, UserError | typer.TyperException) else EXIT_FAILURE
+
+
+def _leave(status: int) -> NoReturn:
+    """End without Python's own clean-up, in which Ray's threads may abort the process after an interruption."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _lines(error: Exception) -> list[str]:
