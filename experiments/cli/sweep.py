@@ -99,7 +99,7 @@ def stop(sweep: SweepArgument, results: ResultsOption = None) -> None:
     host, pid = place.holder(name)
     if host != socket.gethostname():
         raise UserError(f"{name} must be stopped on the machine that runs it, {host}, got {socket.gethostname()}")
-    os.kill(pid, signal.SIGTERM)
+    os.kill(pid, signal.SIGINT)
     deadline = time.monotonic() + STOP_TIMEOUT_S
     while place.is_locked(name):
         if time.monotonic() > deadline:
