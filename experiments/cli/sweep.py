@@ -1,12 +1,8 @@
 """Commands that run sweeps, and end them."""
 
 import json
-import os
 import shlex
-import signal
-import socket
 import sys
-import time
 from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +13,6 @@ from experiments.cli import sweeps
 from experiments.cli.arguments import JsonOption, Overrides, ResultsOption, SpecArgument, SweepArgument, sweep_name
 from experiments.cli.results import Format, comparison
 from experiments.folder import Results, shown
-from ottt.errors import UserError
 
 if TYPE_CHECKING:
     from experiments.runner import SweepOutcome
@@ -83,29 +78,6 @@ def retry_failed(
     from experiments.standing import Choice
 
     return _run(_named(sweep, results), Choice.FAILED, _typed(), fail_fast=fail_fast, as_json=as_json)
-
-
-@app.command()
-def stop(sweep: SweepArgument, results: ResultsOption = None) -> None:
-    """End a running sweep from another shell, with everything recorded.
-
-    Example: ottt sweep stop quickstart
-    """
-    place = Results.at(results)
-    name = sweep_name(sweep, place)
-    place.read_plan(name)
-    if not place.is_locked(name):
-        raise UserError(f"{shown(place.root)}: sweep must be running, got {name!r}")
-    host, pid = place.holder(name)
-    if host != socket.gethostname():
-        raise UserError(f"{name} must be stopped on the machine that runs it, {host}, got {socket.gethostname()}")
-    os.kill(pid, signal.SIGINT)
-    deadline = time.monotonic() + STOP_TIMEOUT_S
-    while place.is_locked(name):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"process {pid} has not ended after {STOP_TIMEOUT_S:.0f} s")
-        time.sleep(0.1)
-    print(f"stopped: to go on: {shlex.join(['ottt', 'sweep', 'resume', name])}")
 
 
 def _named(sweep: str, results: Path | None) -> "Sweep":
