@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.address import set_up_mlflow
+from ottt.locks import locked
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -21,13 +22,15 @@ def connect(store: str) -> "MlflowClient":
         sqlite3.Error: the file cannot be opened; MLflow would try for minutes.
     """
     set_up_mlflow()
-    if store.startswith(_SQLITE):
-        path = Path(store.removeprefix(_SQLITE))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(path)) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
     from mlflow.tracking import MlflowClient
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    return MlflowClient(store)
+    if not store.startswith(_SQLITE):
+        return MlflowClient(store)
+    path = Path(store.removeprefix(_SQLITE))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path.with_name(f"{path.name}.lock")):  # MLflow's own making of tables may run once at a time only
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+        return MlflowClient(store)

@@ -4,13 +4,11 @@ An entry is a folder named after what made it. It appears in one step, complete;
 leaves only a `.partial` folder, which no reader opens and the next writer removes.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ import numpy as np
 
 from ottt.data.sets import Prepared
 from ottt.errors import UserError, first_line
+from ottt.locks import locked
 
 FOLDER = "cache"  # below data.root
 VERSION = 1  # of what the files hold and how it is made
@@ -43,20 +42,12 @@ def cached(root: Path, name: str, facts: Mapping[str, Any], build: Build) -> Pre
     if not entry.is_dir():
         try:
             entry.parent.mkdir(parents=True, exist_ok=True)
-            with _locked(entry.with_name(f"{entry.name}.lock")):
+            with locked(entry.with_name(f"{entry.name}.lock")):
                 if not entry.is_dir():
                     _make(entry, facts, build)
         except OSError as error:
             raise UserError(f"{entry}: cannot be written: {error.strerror or first_line(error)}") from error
     return _read(entry)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`; the system frees it when the process ends, however it ends."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _make(entry: Path, facts: Mapping[str, Any], build: Build) -> None:
