@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test format lint types pytest constraints clean
+.PHONY: help quickstart test format lint types pytest docs constraints clean
 
 help: ## show this
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -33,6 +33,9 @@ types: $(READY) ## type check
 
 pytest: $(READY) ## tests alone
 	$(BIN)/pytest
+
+docs: $(READY) ## rewrite the pages that follow from the code
+	$(BIN)/python -m docs.generate
 
 constraints: ## pin what a clean install of today takes, in constraints.txt
 	$(PYTHON) -m venv build/constraints

@@ -18,9 +18,9 @@ from mlflow.utils.rest_utils import http_request
 
 from analysis.address import explained, shown_uri
 from analysis.points import PointCollector, Points, restored
-from analysis.store import Kind, StoredRun
+from analysis.store import Kind, StoredRun, mark
 from ottt.errors import UserError
-from ottt.schema import Tag
+from ottt.schema import Status, Tag
 
 PAGE = 2000  # runs per request
 EXPERIMENTS = 100  # named in one request
@@ -57,6 +57,13 @@ class ClientStore:
                 ids, metrics, steps, timestamps, values = zip(*found, strict=True)
                 collector.add(ids, metrics, steps, timestamps, values)
         return collector.points()
+
+    def marks(self, runs: Sequence[StoredRun]) -> dict[str, str]:
+        """See `Store`. The client tells of last values only, which a run that goes on may keep while it gets others."""
+        ended = (run for run in runs if run.ended is not None and run.status is not Status.RUNNING)
+        return {
+            run.id: mark(run.ended, run.status, sorted(run.metrics.items()), sorted(run.steps.items())) for run in ended
+        }
 
     def text(self, run: StoredRun, artifact: str) -> str:
         """See `Store`."""
@@ -127,7 +134,7 @@ def _stored(run: Run) -> StoredRun:
         data.tags,
         data.params,
         {key: restored(value) for key, value in data.metrics.items()},
-        max((point.step for point in data.to_proto().metrics), default=0),
+        {point.key: point.step for point in data.to_proto().metrics},
     )
 
 

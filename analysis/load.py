@@ -7,7 +7,8 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache as remembered
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.address import shown_uri
+from analysis.cache import PointCache
 from analysis.columns import column
 from analysis.planned import Plan, PlannedTrial
 from analysis.store import Store, StoredRun, open_store
@@ -86,21 +88,28 @@ def frame(found: Sequence[StoredRun]) -> pd.DataFrame:
     return _frame(rows, settings, [run.metrics for run in found])
 
 
-def history(sweep: str, *, store: str) -> pd.DataFrame:
+def history(sweep: str, *, store: str, cache: str | Path | None = None) -> pd.DataFrame:
     """Every metric at every epoch: HISTORY_COLUMNS, sorted by trial (in the plan's order), metric and epoch.
 
     Of several values for one epoch the one written last counts.
 
+    Args:
+        sweep: its name.
+        store: tracking URI.
+        cache: folder that keeps what was read as Parquet, so that the next reading asks for new and changed runs only;
+            see `analysis.cache`. A server does not tell when a run that has ended gets another point at an earlier
+            epoch; a database does.
+
     Raises:
-        UserError: no such store, or no such sweep in it.
+        UserError: no such store, no such sweep in it, or a `cache` that cannot be written.
     """
     source = open_store(store)
     found = _load(source, sweep, store, values=False)
     trials = [trial for trial in found.plan.trials if trial.trial in found.runs]
-    ids = [found.runs[trial.trial].id for trial in trials]
-    points = source.points([found.runs[trial.trial] for trial in trials]).resolved(
-        {run: place for place, run in enumerate(ids)}
-    )
+    wanted = [found.runs[trial.trial] for trial in trials]
+    ids = [run.id for run in wanted]
+    read = source.points(wanted) if cache is None else PointCache(Path(cache), store, sweep).points(source, wanted)
+    points = read.resolved({run: place for place, run in enumerate(ids)})
     by_run = dict(zip(ids, trials, strict=True))
     owners = [by_run[run] for run in points.runs]
     return pd.DataFrame(
@@ -211,7 +220,7 @@ def _settings(trial: PlannedTrial, run: StoredRun | None) -> dict[str, Any]:
     return recorded | dict(trial.settings)
 
 
-@cache
+@remembered
 def typed(text: str) -> bool | int | float | str | None:
     """The value whose `str` is `text`; text that no other value writes stays text."""
     words = {"True": True, "False": False, "None": None}

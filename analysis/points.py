@@ -2,8 +2,8 @@
 
 import math
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,20 +34,45 @@ class Points:
         """Sorted by run, as `order` places them, metric and epoch; of a point written twice the one written last."""
         places = np.array([order[run] for run in self.runs], dtype=np.int64)
         ranks = np.argsort(np.argsort(np.array(self.metrics, dtype=object)))
-        run, metric = places[self.run], ranks[self.metric] if self.metrics else self.metric
-        sorting = np.lexsort((self.value, self.timestamp, self.epoch, metric, run))
-        run, metric, epoch = run[sorting], metric[sorting], self.epoch[sorting]
-        is_last = np.ones(len(run), dtype=bool)
-        is_last[:-1] = (np.diff(run) != 0) | (np.diff(metric) != 0) | (np.diff(epoch) != 0)
-        kept = sorting[is_last]
+        ranked = ranks[self.metric] if self.metrics else self.metric
+        curve = places[self.run] * len(self.metrics) + ranked
+        sorting = np.lexsort((self.epoch, curve))
+        is_again = (np.diff(curve[sorting]) == 0) & (np.diff(self.epoch[sorting]) == 0)
+        if is_again.any():  # two more keys would take half as long again
+            sorting = np.lexsort((self.value, self.timestamp, self.epoch, curve))
+        is_last = np.ones(len(curve), dtype=bool)
+        is_last[:-1] = ~is_again
+        return self._taken(sorting[is_last])
+
+    def of(self, runs: Collection[str]) -> "Points":
+        """Those of some runs; the others are not even named."""
+        kept = tuple(run for run in self.runs if run in runs)
+        run = _renumbered(self.run, self.runs, kept)
+        return replace(self, run=run, runs=kept)._taken(run >= 0)
+
+    def joined(self, other: "Points") -> "Points":
+        """These and the others."""
+        runs = tuple(dict.fromkeys((*self.runs, *other.runs)))
+        metrics = tuple(dict.fromkeys((*self.metrics, *other.metrics)))
         return Points(
-            self.run[kept],
-            self.metric[kept],
-            self.epoch[kept],
-            self.timestamp[kept],
-            self.value[kept],
-            self.runs,
-            self.metrics,
+            np.concatenate([_renumbered(points.run, points.runs, runs) for points in (self, other)]),
+            np.concatenate([_renumbered(points.metric, points.metrics, metrics) for points in (self, other)]),
+            np.concatenate([self.epoch, other.epoch]),
+            np.concatenate([self.timestamp, other.timestamp]),
+            np.concatenate([self.value, other.value]),
+            runs,
+            metrics,
+        )
+
+    def _taken(self, which: NDArray[Any]) -> "Points":
+        """Those at some places."""
+        return replace(
+            self,
+            run=self.run[which],
+            metric=self.metric[which],
+            epoch=self.epoch[which],
+            timestamp=self.timestamp[which],
+            value=self.value[which],
         )
 
 
@@ -101,3 +126,9 @@ def _indices(names: Sequence[str], known: dict[str, int]) -> NDArray[np.int64]:
     for name in dict.fromkeys(names):
         known.setdefault(name, len(known))
     return np.fromiter(map(known.__getitem__, names), dtype=np.int64, count=len(names))
+
+
+def _renumbered(indices: NDArray[np.int64], names: Sequence[str], among: Sequence[str]) -> NDArray[np.int64]:
+    """Indices into `names` as indices into `among`; -1 for a name that is not there."""
+    places = {name: place for place, name in enumerate(among)}
+    return np.array([places.get(name, -1) for name in names], dtype=np.int64)[indices]

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from sqlalchemy import Connection, Select, case, column, create_engine, null, select, table
+from sqlalchemy import Connection, Select, case, column, create_engine, func, null, select, table
 from sqlalchemy.exc import DBAPIError
 
 from analysis.address import shown_uri
 from analysis.points import PointCollector, Points, restored
-from analysis.store import Kind, StoredRun
+from analysis.store import Kind, StoredRun, mark
 from ottt.errors import UserError, first_line
 from ottt.schema import Tag
 
@@ -49,13 +49,21 @@ class SqlStore:
                 .order_by(_runs.c.start_time, _runs.c.run_uuid)
             ).all()
         metrics: dict[str, dict[str, float]] = defaultdict(dict)
-        steps: dict[str, int] = defaultdict(int)
+        steps: dict[str, dict[str, int]] = defaultdict(dict)
         for run, key, step, value in last:
             metrics[run][key] = restored(value)
-            steps[run] = max(steps[run], step)
+            steps[run][key] = step
         return [
             StoredRun(
-                id, name, started, ended, artifacts, tags[id], params.get(id, {}), metrics.get(id, {}), steps.get(id, 0)
+                id,
+                name,
+                started,
+                ended,
+                artifacts,
+                tags[id],
+                params.get(id, {}),
+                metrics.get(id, {}),
+                steps.get(id, {}),
             )
             for id, name, started, ended, artifacts in rows
         ]
@@ -71,13 +79,28 @@ class SqlStore:
         collector = PointCollector()
         ids = [run.id for run in runs]
         with self._connection() as connection:
-            for start in range(0, len(ids), NAMED):
+            for some in _portions(ids):
                 query = select(*(_metrics.c[name] for name in _METRIC[:4]), _value(_metrics)).where(
-                    _metrics.c.run_uuid.in_(ids[start : start + NAMED])
+                    _metrics.c.run_uuid.in_(some)
                 )
                 for rows in _chunks(connection, query):
                     collector.add(*zip(*rows, strict=True))
         return collector.points()
+
+    def marks(self, runs: Sequence[StoredRun]) -> dict[str, str]:
+        """See `Store`: MLflow only ever adds points to a run, and keeps the last one of each metric by itself."""
+        ids = [run.id for run in runs]
+        counts: dict[str, int] = {}
+        last: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+        with self._connection() as connection:
+            for some in _portions(ids):
+                in_run = _metrics.c.run_uuid
+                counted = select(in_run, func.count()).where(in_run.in_(some)).group_by(in_run)
+                counts |= {row[0]: row[1] for row in connection.execute(counted)}
+                latest = select(*(_latest.c[name] for name in _METRIC)).where(_latest.c.run_uuid.in_(some))
+                for run, *point in connection.execute(latest):
+                    last[run].append(tuple(point))
+        return {id: mark(counts.get(id, 0), sorted(last[id])) for id in ids}
 
     def text(self, run: StoredRun, artifact: str) -> str:
         """See `Store`."""
@@ -138,6 +161,10 @@ def _chunks(connection: Connection, query: Select[Any]) -> Iterator[Sequence[Any
     cursor.execute(str(query.compile(connection, compile_kwargs={"literal_binds": True})))
     while rows := cursor.fetchmany(CHUNK):
         yield rows
+
+
+def _portions(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (ids[start : start + NAMED] for start in range(0, len(ids), NAMED))
 
 
 def _texts(rows: Iterable[Any]) -> dict[str, dict[str, str]]:

@@ -3,6 +3,7 @@
 `analysis.sql` reads a database by itself, `analysis.client` goes through MLflow's client; both give the same.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +29,7 @@ class StoredRun:
         tags: all of them.
         params: as text; empty where they were not asked for.
         metrics: the last value of each; empty where they were not asked for.
-        last_step: of any metric; 0 where there is none.
+        steps: of those values.
     """
 
     id: str
@@ -39,7 +40,12 @@ class StoredRun:
     tags: Mapping[str, str]
     params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
-    last_step: int = 0
+    steps: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def last_step(self) -> int:
+        """Of any metric; 0 where there is none."""
+        return max(self.steps.values(), default=0)
 
     @property
     def status(self) -> Status:
@@ -63,8 +69,19 @@ class Store(Protocol):
     def points(self, runs: Sequence[StoredRun]) -> Points:
         """Every point of every metric of `runs`."""
 
+    def marks(self, runs: Sequence[StoredRun]) -> dict[str, str]:
+        """For runs, by id, a text that is another one once `points` of the run are others.
+
+        A run is left out where the store cannot tell.
+        """
+
     def text(self, run: StoredRun, artifact: str) -> str:
         """A text artifact of `run`."""
+
+
+def mark(*facts: object) -> str:
+    """A short text that is the same for the same facts only."""
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
 def open_store(uri: str) -> Store:

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 import ottt
 from ottt.config import TrialConfig
 from ottt.data.info import DATASETS, DataInfo
+from ottt.functional.kernels import compiled
 from ottt.loss import step_loss
 from ottt.models.base import Network
 from ottt.modules import Context, Conv2d, Linear, Spikes
@@ -39,12 +40,14 @@ class Case:
     size: int  # pixels
     device: str
     classes: int = 10
+    rule: str = "ottt"  # of `ours`
 
     @property
     def config(self) -> TrialConfig:
         return ottt.load_config(
             {
                 "model.name": self.model,
+                "rule.name": self.rule,
                 "precision": self.precision,
                 "T": self.time_steps,
                 "batch_size": self.batch,
@@ -89,7 +92,7 @@ def ours(case: Case) -> Step:
     config = case.config
     net = ottt.build_model(config, data=case.data).to(case.device, memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
-    rule = ottt.build_rule(config)
+    rule = ottt.build_rule(config, kernels=compiled(torch.device(case.device)))
     images, labels = case.inputs()
     images = images.contiguous(memory_format=torch.channels_last)
     return lambda: rule.train_batch(net, optimizer, images, labels)

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -35,6 +36,22 @@ from experiments.spec import SweepSpec
 RESULTS = Path(__file__).parent / "results"
 HUNDRED = 100
 SAMPLE_S = 0.2  # between two looks at the driver's memory
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A look at the driver.
+
+    Attributes:
+        time: seconds since 1970.
+        cpu_s: processor time that it has used, seconds.
+        kib: resident memory; 0 once it has ended.
+    """
+
+    time: float
+    cpu_s: float
+    kib: float
+
 
 app = typer.Typer(help=__doc__, rich_markup_mode=None)
 
@@ -77,30 +94,32 @@ def compare(
 
 @app.command()
 def many(trials: int = 1000) -> None:
-    """Cost per trial among the first and the last hundred of many, and how much memory each leaves in the driver."""
+    """Cost per trial among the first and the last hundred of many, and how much memory each leaves in the driver.
+
+    The driver's processor time tells its growth from that of other work on the machine.
+    """
     with TemporaryDirectory() as folder:
         place = Path(folder)
         (place / "overhead.yaml").write_text(spec_text(trials, 1), encoding="utf-8")
         began = time.perf_counter()
-        driver = subprocess.Popen(_command(), cwd=place, env=_environment(), stdout=subprocess.DEVNULL)
-        memory: list[tuple[float, int]] = []
-        while driver.poll() is None:
-            memory.append((time.time(), _resident_kib(driver.pid)))
-            time.sleep(SAMPLE_S)
+        samples = _watched(place)
         total = time.perf_counter() - began
-        assert driver.returncode == 0, driver.returncode
         ends = sorted(record.ended or 0.0 for record in _records(place))
-    first, last = (ends[HUNDRED] - ends[0]) / HUNDRED, (ends[-1] - ends[-1 - HUNDRED]) / HUNDRED
-    early, late = _at(memory, ends[HUNDRED]), _at(memory, ends[-1])
+    moments = ends[0], ends[HUNDRED], ends[-1 - HUNDRED], ends[-1]
+    start, early, late, end = (_at(samples, moment) for moment in moments)
+    first, last = (moments[1] - moments[0]) / HUNDRED, (moments[3] - moments[2]) / HUNDRED
     row = {
         "trials": trials,
         "seconds": total,
         "s_per_trial_first_hundred": first,
         "s_per_trial_last_hundred": last,
         "last_to_first": last / first,
-        "driver_mib_after_hundred": early / 1024,
-        "driver_mib_at_end": late / 1024,
-        "driver_kib_per_trial": (late - early) / (trials - HUNDRED),
+        "driver_cpu_s_per_trial_first_hundred": (early.cpu_s - start.cpu_s) / HUNDRED,
+        "driver_cpu_s_per_trial_last_hundred": (end.cpu_s - late.cpu_s) / HUNDRED,
+        "driver_cpu_last_to_first": (end.cpu_s - late.cpu_s) / (early.cpu_s - start.cpu_s),
+        "driver_mib_after_hundred": early.kib / 1024,
+        "driver_mib_at_end": end.kib / 1024,
+        "driver_kib_per_trial": (end.kib - early.kib) / (trials - HUNDRED),
     }
     print(json.dumps(row, indent=1))
     _write("many", row)
@@ -197,23 +216,42 @@ def _records(place: Path) -> list[Record]:
     return [record for path in records.folder.iterdir() if (record := records.read(path.name)) is not None]
 
 
-def _resident_kib(pid: int) -> int:
+def _watched(place: Path) -> list[Sample]:
+    """Looks at the driver of a whole sweep, from its start to its end."""
+    samples = []
+    driver = subprocess.Popen(_command(), cwd=place, env=_environment(), stdout=subprocess.DEVNULL)
     try:
-        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("VmRSS")), 0)
+        while driver.poll() is None:
+            samples.append(_sample(driver.pid))
+            time.sleep(SAMPLE_S)
+    finally:
+        driver.kill()
+    assert driver.returncode == 0, driver.returncode
+    return samples
 
 
-def _at(memory: list[tuple[float, int]], moment: float) -> float:
-    """Median of the ten samples up to `moment`: a single one may catch a peak."""
-    before = [kib for when, kib in memory if when <= moment and kib]
-    return statistics.median(before[-10:])
+def _sample(pid: int) -> Sample:
+    folder = Path(f"/proc/{pid}")
+    fields = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    lines = (folder / "status").read_text(encoding="utf-8").splitlines()
+    kib = next((int(line.split()[1]) for line in lines if line.startswith("VmRSS")), 0)
+    return Sample(time.time(), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), kib)
+
+
+def _at(samples: list[Sample], moment: float) -> Sample:
+    """The driver at `moment`; its memory the median of ten looks, since a single one may catch a peak."""
+    before = [sample for sample in samples if sample.time <= moment and sample.kib][-10:]
+    return replace(before[-1], kib=statistics.median(sample.kib for sample in before))
 
 
 def _write(name: str, result: dict[str, Any]) -> None:
     versions = {package: version(package) for package in ("torch", "ray", "mlflow")}
-    machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(), **versions}
+    machine = {
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "load_at_end": os.getloadavg()[0],  # other work included
+        **versions,
+    }
     file = RESULTS / f"{date.today()}-sweep-overhead-{name}.json"
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps({"machine": machine, **result}, indent=1) + "\n", encoding="utf-8")

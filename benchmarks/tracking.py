@@ -1,4 +1,5 @@
-"""Reading many runs out of MLflow: `analysis.load` against a request per run and metric, and `mlflow.search_runs`.
+"""Reading many runs out of MLflow: `analysis.load`, with and without its cache, against a request per run and metric,
+and `mlflow.search_runs`.
 
     python -m benchmarks.tracking                  # SQLite, and the same store behind a server on loopback
     python -m benchmarks.tracking --no-server      # SQLite alone
@@ -36,6 +37,11 @@ PARAMS = 43  # of a trial's configuration
 START_S = 120.0
 
 OURS = "from analysis import load; read = lambda store: len(load.{what}('many', store=store))"
+CACHED = """\
+import sys
+from analysis import load
+read = lambda store: len(load.history('many', store=store, cache=sys.argv[2]))
+"""
 NAIVE = """\
 from mlflow.tracking import MlflowClient
 def read(store):
@@ -52,7 +58,7 @@ def read(store):
 TIMED = """
 import os, sys, time
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-import mlflow.store.tracking.sqlalchemy_store, mlflow.tracking, pandas
+import mlflow.store.tracking.sqlalchemy_store, mlflow.tracking, pandas, pyarrow.parquet
 start = time.perf_counter()
 count = read(sys.argv[1])
 print(time.perf_counter() - start, count)
@@ -86,30 +92,34 @@ def main(
     for case in CASES:
         with TemporaryDirectory() as folder:
             uri = write(case, Path(folder))
-            rows.append(measure(case, "sqlite", uri, rounds))
+            rows.append(measure(case, "sqlite", uri, rounds, Path(folder)))
             if server and "http" in case.limits:
                 with serving(Path(folder)) as address:
-                    rows.append(measure(case, "http", address, rounds))
+                    rows.append(measure(case, "http", address, rounds, Path(folder)))
     file = RESULTS / f"{date.today()}-tracking.json"
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps({"machine": machine(), "rounds": rounds, "rows": rows}, indent=1) + "\n")
     print(f"wrote {file.relative_to(Path.cwd())}")
 
 
-def measure(case: Case, kind: str, uri: str, rounds: int) -> dict[str, Any]:
-    """Seconds of both readers, taking turns."""
+def measure(case: Case, kind: str, uri: str, rounds: int, folder: Path) -> dict[str, Any]:
+    """Seconds of the readers, taking turns; "cached" is ours with what it read before in a folder."""
     readers = {"ours": OURS.format(what=case.what), "naive": case.naive}
+    if case.what == "history":
+        readers["cached"] = CACHED
+        _timed(CACHED, uri, folder, expected=_expected(case, "cached"))
     seconds: dict[str, list[float]] = {name: [] for name in readers}
     for _ in range(rounds):
         for name, code in readers.items():
-            seconds[name].append(_timed(code, uri, expected=_expected(case, name)))
+            seconds[name].append(_timed(code, uri, folder, expected=_expected(case, name)))
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     row = asdict(case) | {"store": kind, "seconds": medians, "all_seconds": seconds}
     limit = case.limits[kind]
     print(
         f"{case.what:<8} {case.runs:>6,} runs x {case.epochs} epochs x {case.metrics} metrics, {kind:<6}"
         f"  ours {medians['ours']:.2f} s (<= {limit:g})  naive {medians['naive']:.2f} s"
-        f"  {medians['naive'] / medians['ours']:.1f}x",
+        f"  {medians['naive'] / medians['ours']:.1f}x"
+        + (f"  cached {medians['cached']:.2f} s" if "cached" in medians else ""),
         flush=True,
     )
     return row
@@ -195,8 +205,9 @@ def _wait(address: str) -> None:
             time.sleep(0.2)
 
 
-def _timed(code: str, uri: str, *, expected: int) -> float:
-    done = subprocess.run([sys.executable, "-c", code + TIMED, uri], capture_output=True, text=True, check=False)
+def _timed(code: str, uri: str, folder: Path, *, expected: int) -> float:
+    words = [sys.executable, "-c", code + TIMED, uri, str(folder / "cache")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     seconds, count = done.stdout.split()[-2:]
     assert int(count) == expected, f"{count} of {expected} read"

@@ -5,8 +5,10 @@ python docs/table_picture.py quickstart docs/quickstart.svg
 
 import io
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
@@ -22,7 +24,10 @@ def main(sweep: str, file: str) -> None:
     console = Console(record=True, width=WIDTH, file=io.StringIO())
     console.print(Text(f"$ ottt compare {sweep}\n"))
     console.print(Text.from_ansi(output))
-    console.save_svg(file, title="OTTT Lab", clear=False)
+    picture = console.export_svg(title="OTTT Lab")
+    # A picture that fetches its font from the network looks different without one: take the reader's own.
+    picture = re.sub(r"@font-face\s*\{.*?\}", "", picture, flags=re.DOTALL).replace("Fira Code", "ui-monospace")
+    Path(file).write_text(picture, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
 import errno
 import shutil
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from experiments.interrupt import Ending
 
 MIN_FREE_MIB = 200  # below this no trial starts: those under way still have to write
 WAIT_S = 1.0  # between two looks
@@ -17,13 +18,13 @@ class Disk:
 
     Args:
         folder: that exists.
-        stop: ends the waiting.
+        ending: ends the waiting.
         say: told when it begins and when it is over.
     """
 
-    def __init__(self, folder: Path, *, stop: threading.Event, say: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, *, ending: Ending, say: Callable[[str], None]) -> None:
         self._folder = folder
-        self._stop = stop
+        self._ending = ending
         self._say = say
         self._is_full = False
 
@@ -43,7 +44,7 @@ class Disk:
             try:
                 return attempt()
             except OSError as error:
-                if error.errno not in _FULL or self._stop.is_set():
+                if error.errno not in _FULL or self._ending.is_asked:
                     raise
                 self._note(True, f"{error.strerror} in {self._folder}")
                 time.sleep(WAIT_S)

@@ -128,7 +128,7 @@ def specs(given: str | None) -> Check:
             counts.append(f"{name}: {len(expand(SweepSpec.from_file(find_spec(name))).trials)} trials")
         except UserError as error:
             return Check("spec", error.problems[0], f"mend {name}, {len(error.problems)} problems in all")
-    return Check("spec", ", ".join(counts))
+    return Check("spec", ", ".join(counts) if given is not None else f"all {len(counts)} studies can be planned")
 
 
 def cluster(root: Path) -> Iterator[Check]:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -15,6 +16,7 @@ from experiments.resources import gpus_here
 from experiments.sections import Share
 from experiments.spec import SweepSpec
 from ottt.config import TrialConfig
+from ottt.data.files import FILES
 
 _FREE = (  # settings that change what is learnt and not what it costs
     "seed",
@@ -60,7 +62,9 @@ class Estimate:
         """In a line, and one per problem."""
         if not self.trials:
             return "nothing is left to run"
-        parts = [f"to run: {self.trials} trials, about {duration(self.seconds)} on this machine"]
+        parts = [f"to run: {self.trials} trials"]
+        if self.seconds:
+            parts.append(f"about {duration(self.seconds)} on this machine")
         if self.gpu_hours:
             parts.append(f"{self.gpu_hours:.2g} GPU-hours")
         parts.append(f"{self.measured} kinds of trial measured now, {self.known} known from trials that ran")
@@ -109,17 +113,26 @@ def _timed(trial: PlannedTrial, records: TrialRecords) -> float | None:
 
 
 def _measured(kinds: Mapping[str, tuple[PlannedTrial, Share]]) -> tuple[dict[str, float], tuple[str, ...]]:
-    if not kinds:
-        return {}, ()
+    absent = {kind: problem for kind, (trial, _) in kinds.items() if (problem := _absent(trial.config))}
+    problems = list(dict.fromkeys(absent.values()))
+    ready = {kind: job for kind, job in kinds.items() if kind not in absent}
+    if not ready:
+        return {}, tuple(problems)
     seconds: dict[str, float] = {}
-    problems = []
-    jobs = [(trial.config, share) for trial, share in kinds.values()]
-    for (kind, (trial, _)), found in zip(kinds.items(), measure(jobs), strict=True):
+    jobs = [(trial.config, share) for trial, share in ready.values()]
+    for (kind, (trial, _)), found in zip(ready.items(), measure(jobs), strict=True):
         if isinstance(found, Measurement):
             seconds[kind] = found.epoch_s + found.start_s / trial.config.epochs
         else:
             problems.append(f"{trial.label}: {found}")
     return seconds, tuple(problems)
+
+
+def _absent(config: TrialConfig) -> str | None:
+    """Why nothing can be measured, where files of the data set are not there."""
+    name, root = config.data.name, Path(config.data.root)
+    missing = [file.path for file in FILES.get(name, ()) if file.find(root) is None]
+    return f"{name}: {root / missing[0]} is not there, see `ottt datasets`" if missing else None
 
 
 def _sum(

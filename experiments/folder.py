@@ -7,11 +7,14 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from analysis.address import is_database
 from experiments.records import TrialRecords
+from experiments.stop import StopRequest
 from ottt.errors import UserError
 
 STUDIES = Path(__file__).parent / "studies"
@@ -87,8 +90,11 @@ class Results:
         return stored
 
     @contextmanager
-    def lock(self, sweep: str) -> Iterator[None]:
+    def lock(self, sweep: str) -> Iterator[StopRequest]:
         """Hold the sweep, so that two processes never run it at once; a killed process holds nothing.
+
+        Returns:
+            The request by which others ask this run to end.
 
         Raises:
             UserError: another process holds it.
@@ -100,10 +106,15 @@ class Results:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise UserError(f"{shown(path.parent)}: the sweep {sweep} is running in another process") from None
+            run = f"{socket.gethostname()} {os.getpid()} {uuid4().hex}\n"
             file.truncate(0)
-            file.write(f"{socket.gethostname()} {os.getpid()}\n")
+            file.write(run)
             file.flush()
-            yield
+            request = self.stop_request(sweep, run)
+            try:
+                yield request
+            finally:
+                request.path.unlink(missing_ok=True)
 
     def is_locked(self, sweep: str) -> bool:
         """Whether a process runs the sweep now."""
@@ -117,10 +128,13 @@ class Results:
                 return True
             return False
 
-    def holder(self, sweep: str) -> tuple[str, int]:
-        """Machine and process id of who held the sweep last; ask `is_locked` whether it still does."""
-        host, pid = self._lock(sweep).read_text(encoding="utf-8").split()
-        return host, int(pid)
+    def running(self, sweep: str) -> str | None:
+        """Which run of the sweep is under way: machine, process and a word of its own; None: it is not running."""
+        return self._lock(sweep).read_text(encoding="utf-8") if self.is_locked(sweep) else None
+
+    def stop_request(self, sweep: str, run: str) -> StopRequest:
+        """The request that the run of that name should end."""
+        return StopRequest(self.root / "sweeps" / sweep / "stop", run)
 
     def _lock(self, sweep: str) -> Path:
         return self.root / "sweeps" / sweep / "lock"
@@ -147,8 +161,9 @@ def find_spec(given: str) -> Path:
         return path
     if study.is_file():
         return study
-    known = ", ".join(sorted(file.stem for file in STUDIES.glob("*.yaml")))
-    raise UserError(f"{given}: must be a spec file or one of the studies {known}; found neither")
+    near = get_close_matches(given, [file.stem for file in STUDIES.glob("*.yaml")], n=3)
+    hint = f" (did you mean {' or '.join(near)}?)" if near else ""
+    raise UserError(f"{given}: must be a spec file or a study of `ottt sweep list`{hint}; found neither")
 
 
 def shown(path: Path) -> str:

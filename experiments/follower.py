@@ -1,6 +1,5 @@
 """Keeping up with the trials while they run: records, progress, display, tracking store, and what runs next."""
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -9,6 +8,7 @@ from experiments.agenda import Agenda, Task
 from experiments.claims import Claims
 from experiments.disk import Disk
 from experiments.display import Display
+from experiments.interrupt import Ending
 from experiments.progress import Progress
 from experiments.provenance import Provenance
 from experiments.records import Epoch, Record, TrialRecords
@@ -28,7 +28,8 @@ class Follower:
         agenda: the trials to run.
         standing: says which of them begin anew.
         keep: whether a finished trial's last state stays.
-        fail_fast: whether the first failed trial sets `stop`.
+        ending: set when the sweep should end early.
+        fail_fast: whether the first failed trial does that.
         failed_fast: whether one did.
         ended: told of every trial that has ended for good.
         since: seconds since 1970, when the records were looked at.
@@ -43,7 +44,7 @@ class Follower:
     display: Display
     disk: Disk
     claims: Claims
-    stop: threading.Event
+    ending: Ending
     keep: bool
     fail_fast: bool
     failed_fast: bool = False
@@ -56,6 +57,11 @@ class Follower:
     def finished(self) -> bool:
         """Whether all trials have ended for good."""
         return self.agenda.finished
+
+    @property
+    def busy(self) -> bool:
+        """Whether a trial is under way."""
+        return bool(self.progress.running())
 
     def next(self) -> Task | None:
         """The trial to start now; none starts while the disk is full."""
@@ -106,6 +112,8 @@ class Follower:
             if not (self.keep and report.status is Status.FINISHED):
                 self.records.drop_checkpoint(trial)
             self.ended(trial)
+        elif report.status is Status.INTERRUPTED:
+            self._end(trial, report)
         elif report.status is not Status.RUNNING:
             self._failed(trial, report)
         self._changed(trial)
@@ -156,7 +164,7 @@ class Follower:
         self.display.failed(planned, reason)
         if self.fail_fast:
             self.failed_fast = True
-            self.stop.set()
+            self.ending.now.set()
 
     def _end(self, trial: str, report: Report) -> None:
         self.disk.write(

@@ -120,6 +120,10 @@ class StoredRun:
                 path.write_bytes(content.encode() if isinstance(content, str) else content)
             self.client.log_artifacts(self.id, folder)
 
+    def add_file(self, file: Path, folder: str) -> None:
+        """An artifact in `folder`, under the file's name."""
+        self.client.log_artifact(self.id, str(file), folder)
+
     def set_status(self, tags: Mapping[str, str], status: str, ended: int | None) -> None:
         """Tags and status, after everything else; `ended` of a run that is not RUNNING, None: now."""
         from mlflow.entities import RunTag

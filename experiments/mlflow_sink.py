@@ -33,6 +33,11 @@ class MlflowSink:
         store: tracking URI.
         artifacts: folder of artifacts, for a store that is no server; None: the server decides.
         replay: whether another process ran the sweep, so that this one's environment is not the sweep's.
+        states: whether the kept states of finished trials become artifacts.
+
+    Attributes:
+        plan: as above; see `extend`.
+        files: further artifacts of the parent run, by their path.
     """
 
     def __init__(
@@ -44,6 +49,7 @@ class MlflowSink:
         store: str,
         artifacts: Path | None,
         replay: bool = False,
+        states: bool = False,
     ) -> None:
         self.plan = plan
         self._spec = spec
@@ -51,6 +57,8 @@ class MlflowSink:
         self._store = store
         self._artifacts = artifacts
         self._replay = replay
+        self._states = states
+        self.files: Mapping[str, str] = {}
 
     def connect(self) -> None:
         """Make sure that the store answers; a local one is made. Writes no run."""
@@ -65,7 +73,7 @@ class MlflowSink:
         self._parent.set_status(self._parent_tags(), "RUNNING", None)
         self._parent.add_files(artifacts.of_sweep(self.plan, self._spec))
         if not self._replay:
-            self._parent.add_files(artifacts.of_process())
+            self._parent.add_files({**artifacts.of_process(), **self.files})
         self._runs = self._one_each(Tag.TRIAL, "trial")
 
     def extend(self, plan: Plan) -> None:
@@ -74,7 +82,12 @@ class MlflowSink:
         self._parent.add_files(artifacts.of_sweep(plan, self._spec))
 
     def reconcile(
-        self, trial: PlannedTrial, record: Record, epochs: Sequence[Epoch], report: EvalReport | None = None
+        self,
+        trial: PlannedTrial,
+        record: Record,
+        epochs: Sequence[Epoch],
+        report: EvalReport | None = None,
+        state: Path | None = None,
     ) -> None:
         """Write what the run of `trial` lacks of its record.
 
@@ -82,6 +95,7 @@ class MlflowSink:
             trial: of the plan.
             record, epochs: of the trial.
             report: its evaluation on test data at the end, if it came so far.
+            state: file of its state at the end, if it was kept.
         """
         tags = self._tags(trial, record)
         ended = None if record.ended is None else _ms(record.ended)
@@ -99,8 +113,10 @@ class MlflowSink:
         run.add_metrics(epochs)
         if record.data_digest is not None:
             run.add_data(str(record.config["data.name"]), record.data_digest)
-        if record.settled and report is not None:
+        if record.settled:
             run.add_files(artifacts.of_trial(epochs, report))
+        if self._states and record.status is Status.FINISHED and state is not None:
+            run.add_file(state, artifacts.STATES)
         run.set_status(tags, MLFLOW_STATUS[record.status], ended)
 
     def close(self, status: Status) -> None:

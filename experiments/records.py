@@ -17,6 +17,8 @@ from typing import Any
 from ottt.evalreport import EvalReport
 from ottt.schema import SCHEMA_VERSION, SETTLED, Status
 
+STATE = "checkpoint.pt"  # of a trial's checkpoints the newest; see `ottt.checkpoint`, which needs torch
+
 
 @dataclass(frozen=True)
 class Record:
@@ -135,6 +137,11 @@ class TrialRecords:
     def checkpoint(self, trial: str) -> Path:
         """Folder of what the trial goes on from."""
         return self.folder / trial / "checkpoint"
+
+    def last_state(self, trial: str) -> Path | None:
+        """File of the state at the trial's end; None where it was not kept."""
+        file = self.checkpoint(trial) / STATE
+        return file if file.is_file() else None
 
     def drop_checkpoint(self, trial: str) -> None:
         """Remove what the trial could go on from, if anything."""

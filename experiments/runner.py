@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from experiments import artifacts
 from experiments.agenda import Agenda, Task
 from experiments.claims import Claims
 from experiments.disk import Disk
@@ -24,6 +25,7 @@ from experiments.provenance import Provenance
 from experiments.sections import Resources, Share
 from experiments.spec import SweepSpec
 from experiments.standing import Choice, Standing
+from experiments.stop import StopRequest, heeded
 from experiments.storage import refuse_unshared
 from experiments.writer import BackgroundWriter
 from ottt.schema import Status
@@ -72,7 +74,7 @@ def run_sweep(
 ) -> SweepOutcome:
     """Train the trials of `spec` that have no result yet, whichever sweep made the others.
 
-    SIGINT and SIGTERM end it early, with everything recorded.
+    SIGINT, SIGTERM and a stop request end it early, with everything recorded.
 
     Args:
         spec: checked.
@@ -86,9 +88,16 @@ def run_sweep(
         experiments.writer.StoreError: the tracking store cannot be opened; nothing was started.
     """
     plan = plan_in(results, spec)
-    with results.lock(spec.name), interruptible() as stop:
+    with results.lock(spec.name) as request, interruptible() as ending, heeded(request, ending.soon):
         provenance = Provenance.current()
-        sink = MlflowSink(plan, spec.to_yaml(), provenance, store=results.store, artifacts=results.artifacts)
+        sink = MlflowSink(
+            plan,
+            spec.to_yaml(),
+            provenance,
+            store=results.store,
+            artifacts=results.artifacts,
+            states=spec.checkpoints.log,
+        )
         writer = BackgroundWriter(sink, results.records)
         writer.start()
         standing = Standing(results.records, provenance, choice)
@@ -105,13 +114,13 @@ def run_sweep(
                 provenance=provenance,
                 writer=writer,
                 display=display,
-                disk=Disk(results.root, stop=stop, say=display.say),
+                disk=Disk(results.root, ending=ending, say=display.say),
                 claims=Claims(results.records.folder),
-                stop=stop,
+                ending=ending,
                 keep=spec.checkpoints.keep,
                 fail_fast=fail_fast,
             )
-            return _Run(spec, results, follower).run(to_run)
+            return _Run(spec, results, follower, request).run(to_run)
 
 
 @dataclass
@@ -121,6 +130,7 @@ class _Run:
     spec: SweepSpec
     results: Results
     follower: Follower
+    request: StopRequest
 
     def run(self, to_run: Sequence[PlannedTrial]) -> SweepOutcome:
         progress, writer = self.follower.progress, self.follower.writer
@@ -131,7 +141,7 @@ class _Run:
             else:
                 self._open()
             ended = progress.done + progress.failed == len(progress.plan.trials)
-            if ended or self.follower.failed_fast or not self.follower.stop.is_set():
+            if ended or self.follower.failed_fast or not self.follower.ending.is_asked:
                 status = Status.FAILED if progress.failed else Status.FINISHED
         finally:
             self.follower.leave()
@@ -157,6 +167,7 @@ class _Run:
             tuning.check_shares(shares(self.spec.resources, auto=gpu))
             if len(tuning.nodes()) > 1:
                 refuse_unshared(self.results.root, tuning.on_every_node)
+            self.follower.writer.describe(artifacts.of_cluster(tuning.nodes()))
             self._open()
             agenda = self.follower.agenda
             agenda.add(tasks(self.spec, to_run, gpu=gpu))
@@ -171,7 +182,8 @@ class _Run:
                     scheduler=self._scheduler(),
                     ahead=AHEAD if self.spec.search is None else 1,
                     folder=self.results.root / "ray" / self.spec.name,
-                    stop=self.follower.stop,
+                    ending=self.follower.ending,
+                    request=self.request,
                 )
 
     def _search(self, gpu: float) -> None:

@@ -98,7 +98,8 @@ class Checkpoints(Section):
 
     seconds: float = Field(60.0, ge=0, allow_inf_nan=False)  # at least between two of them
     epochs: int = Field(1, ge=1)  # only after a multiple of so many
-    keep: bool = False  # the state at the trial's end
+    keep: bool = False  # the state at the trial's end ...
+    log: bool = False  # ... also as an artifact of its run in MLflow
 
 
 class Scheduler(Section):

@@ -12,8 +12,9 @@ from ruamel.yaml import YAML
 
 from experiments.sections import Checkpoints, Resources, Scheduler, Search, Settings, dotted, matches
 from experiments.spec_rules import broken_rules
-from ottt.config import Section, TrialConfig, describe, load_config, preset_names
+from ottt.config import Section, TrialConfig, load_config, preset_names
 from ottt.errors import UserError
+from ottt.wording import describe
 from ottt.yamlfile import Document, KeyPath, merge, nest, parse_override, read_yaml, split_keys
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -43,6 +44,8 @@ class SweepSpec(Section):
 
     Attributes:
         name: of the sweep, its folder and its MLflow experiment.
+        question: that it answers; for people, as is the cost.
+        cost: of all its trials, and how it is known.
         base: configuration that every variant starts from; its seed is not used.
         axes: values of each dotted setting; every combination is a variant.
         zip: groups of settings whose values move together; the groups are crossed with the axes.
@@ -58,6 +61,8 @@ class SweepSpec(Section):
     """
 
     name: Annotated[str, AfterValidator(_checked_name)]
+    question: str | None = None
+    cost: str | None = None
     base: TrialConfig = TrialConfig()
     axes: Varied = Field({})
     zip: Annotated[tuple[Varied, ...], Field(strict=False)] = ()
@@ -76,7 +81,8 @@ class SweepSpec(Section):
         """Read and check the spec in `path`.
 
         Args:
-            path: a YAML file; `base` in it is a preset, a file relative to it, or settings.
+            path: a YAML file; `base` in it is a preset, a file relative to it, or settings, which may
+                name a `preset` to be laid over.
             overrides: `key.path=value` texts for the base configuration (`epochs=2`) or for the spec (`seeds=2`,
                 `axes.neuron.tau=[2.0]`).
 

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from experiments.sections import matches
 from experiments.space import domain
 from ottt import schema
-from ottt.config import TrialConfig, describe
+from ottt.config import TrialConfig
+from ottt.wording import describe
 from ottt.yamlfile import KeyPath
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def broken_rules(spec: "SweepSpec", *, unshaped: frozenset[str] = frozenset()) -
     """
     grid = [*_settings(spec), *_zip_groups(spec)]
     rows = [] if unshaped & {"axes", "zip"} else [*_vocabulary(spec)]
-    found = [*grid, *rows, *_seeds(spec), *_metric(spec), *_search(spec)]
+    found = [*grid, *rows, *_seeds(spec), *_metric(spec), *_held_out(spec), *_search(spec), *_checkpoints(spec)]
     if not grid and not rows and not unshaped:
         found += [*_reach(spec), *_variants(spec)]
     return found
@@ -195,6 +196,22 @@ def _metric(spec: "SweepSpec") -> Iterator[Problem]:
         yield ("metric",), f"metric must not be measured on test data: it steers choices, got {spec.metric!r}"
     elif metric.better is None:
         yield ("metric",), f"metric must have a better direction, got {spec.metric!r}"
+
+
+def _checkpoints(spec: "SweepSpec") -> Iterator[Problem]:
+    if spec.checkpoints.log and not spec.checkpoints.keep:
+        yield ("checkpoints", "log"), "checkpoints.log must come with checkpoints.keep: true, got keep: false"
+
+
+def _held_out(spec: "SweepSpec") -> Iterator[Problem]:
+    """Whatever looks at a validation metric needs samples to measure it on."""
+    steers = "search" if spec.search is not None else "scheduler"
+    if getattr(spec, steers) is None or not spec.metric.startswith("val/"):
+        return
+    varied = [(path, values) for path, values in _varied(spec) if path[-1] == "data.val_fraction"]
+    for path, values in varied or [((steers,), (spec.base.data.val_fraction,))]:
+        if 0 in values:
+            yield path, f"{steers} looks at {spec.metric}: data.val_fraction must be > 0, got {values[values.index(0)]}"
 
 
 def _meant(word: str, known: Iterable[str]) -> str:

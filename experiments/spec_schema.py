@@ -16,8 +16,9 @@ def spec_schema() -> Schema:
     lists = {key: {"type": "array", "items": value, "minItems": 1} for key, value in settings.items()}
     many = {"type": "object", "properties": lists}
     own = schema["properties"]
-    base_sources = [{"enum": preset_names()}, {"type": "string"}, any_setting]
-    own["base"] = {"description": "A preset, a YAML file, or settings.", "anyOf": base_sources}
+    changed = {"type": "object", "properties": settings | {"preset": {"enum": preset_names()}}}
+    base_sources = [{"enum": preset_names()}, {"type": "string"}, changed]
+    own["base"] = {"description": "A preset, a YAML file, or settings laid over a preset.", "anyOf": base_sources}
     own["axes"] = many
     own["zip"] = {"type": "array", "items": many}
     own["exclude"] = {"type": "array", "items": any_setting}

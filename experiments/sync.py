@@ -63,6 +63,7 @@ def sync(sweep: str, *, results: Results, store: str | None = None) -> Synced:
             store=target,
             artifacts=_artifacts(target, results),
             replay=True,
+            states=spec.checkpoints.log,
         )
         try:
             sink.connect()
@@ -70,7 +71,8 @@ def sync(sweep: str, *, results: Results, store: str | None = None) -> Synced:
             for trial in plan.trials:
                 if trial.trial in records:
                     epochs, report = results.records.epochs(trial.trial), results.records.evaluation(trial.trial)
-                    sink.reconcile(trial, records[trial.trial], epochs, report)
+                    state = results.records.last_state(trial.trial)
+                    sink.reconcile(trial, records[trial.trial], epochs, report, state)
             sink.close(status)
         except UserError:
             raise

@@ -12,6 +12,8 @@ from experiments.causes import Cause
 from experiments.records import Epoch, TrialRecords
 from experiments.report import Report
 from experiments.sections import Checkpoints, Share
+from experiments.stop import StopRequest
+from experiments.usage import Usage
 from ottt.config import TrialConfig
 from ottt.errors import first_line
 from ottt.schema import Status
@@ -31,7 +33,14 @@ class TrialTrainable(tune.Trainable):
     Checkpoints are written to the trial's folder, at the start of a step: the driver has recorded all that they hold.
     """
 
-    def setup(self, config: dict[str, Any], records: TrialRecords, checkpoints: Checkpoints, metric: str) -> None:
+    def setup(
+        self,
+        config: dict[str, Any],
+        records: TrialRecords,
+        checkpoints: Checkpoints,
+        metric: str,
+        request: StopRequest,
+    ) -> None:
         """Take the first trial.
 
         Args:
@@ -39,6 +48,7 @@ class TrialTrainable(tune.Trainable):
             records: of all trials.
             checkpoints: when they are written.
             metric: that the sweep optimises.
+            request: leaves trials before their next epoch, once it is made.
         """
         import ottt.trainer  # noqa: F401  # now, rather than when the first trial waits for it
 
@@ -46,6 +56,7 @@ class TrialTrainable(tune.Trainable):
         self._metric = metric
         self._records = records
         self._checkpoints = checkpoints
+        self._request = request
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -54,7 +65,8 @@ class TrialTrainable(tune.Trainable):
         self._config = TrialConfig.model_validate_json(new_config["config"])
         self._trainer: Trainer | None = None
         self._written = time.monotonic()
-        _clean(new_config["share"])
+        self._share: Share = new_config["share"]
+        _clean(self._share)
         return True
 
     def step(self) -> dict[str, Any]:
@@ -83,6 +95,8 @@ class TrialTrainable(tune.Trainable):
 
     def _train(self) -> Report:
         """The next epoch; the last state is written before it, or after it where it was the last."""
+        if self._request.is_made:
+            return self._ended(Status.INTERRUPTED, warning=None if self._trainer is None else self._save())
         if self._trainer is None:
             self._trainer = self._made()
             warning = None
@@ -90,8 +104,9 @@ class TrialTrainable(tune.Trainable):
             warning = self._save() if self._is_due() else None
         epoch = None
         if not self._trainer.done:
+            usage = Usage(self._share)
             metrics = self._trainer.train_epoch()
-            epoch = Epoch(self._trainer.epoch, time.time(), metrics)
+            epoch = Epoch(self._trainer.epoch, time.time(), metrics | usage.metrics())
         if not self._trainer.done:
             return self._ended(Status.RUNNING, epoch=epoch, warning=warning)
         if self._checkpoints.keep:

@@ -1,4 +1,4 @@
-"""The picture of a finished trial: how it learned, how much its neurons fire, what it confuses."""
+"""The picture of a trial that has ended: how it learned, how much its neurons fire, what it confuses."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -11,34 +11,53 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 DPI = 100
-TOP1 = CURVES = (("train/top1", "#999999"), ("val/top1", "#0072b2"), ("test/top1", "#d55e00"))  # Okabe and Ito
+PARTS = (("train", "#999999"), ("val", "#0072b2"), ("test", "#d55e00"))  # Okabe and Ito
 
 
-def draw(epochs: Sequence[Epoch], report: EvalReport) -> bytes:
-    """A PNG."""
+def draw(epochs: Sequence[Epoch], report: EvalReport | None) -> bytes:
+    """A PNG; without a report, of a trial that diverged or was stopped, accuracy and loss alone."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13, 3.6))
-    curves, rates, confusion = figure.subplots(1, 3)
-    _curves(curves, epochs)
-    _rates(rates, report)
-    _confusion(confusion, report)
-    figure.subplots_adjust(left=0.05, right=0.98, bottom=0.15, top=0.9, wspace=0.25)
+    figure = Figure(figsize=(13, 3.6) if report is not None else (9, 3.6))
+    if report is not None:
+        curves, rates, confusion = figure.subplots(1, 3)
+        _curves(curves, epochs)
+        _rates(rates, report)
+        _confusion(confusion, report)
+        figure.subplots_adjust(left=0.05, right=0.98, bottom=0.15, top=0.9, wspace=0.25)
+    else:
+        curves, losses = figure.subplots(1, 2)
+        _curves(curves, epochs)
+        _losses(losses, epochs)
+        figure.subplots_adjust(left=0.07, right=0.98, bottom=0.15, top=0.9, wspace=0.2)
     file = BytesIO()
     figure.savefig(file, format="png", dpi=DPI)
     return file.getvalue()
 
 
 def _curves(axes: "Axes", epochs: Sequence[Epoch]) -> None:
+    _lines(axes, epochs, "top1", factor=100)
+    axes.set(title="learning curve", ylabel="top-1 accuracy, %")
+
+
+def _losses(axes: "Axes", epochs: Sequence[Epoch]) -> None:
+    _lines(axes, epochs, "loss")
+    axes.set(title="loss", ylabel="loss, nat", yscale="log")
+
+
+def _lines(axes: "Axes", epochs: Sequence[Epoch], kind: str, *, factor: float = 1) -> None:
+    """Metrics of that kind, of every part of the data, times `factor`."""
     from matplotlib.ticker import MaxNLocator
 
-    for name, colour in CURVES:
-        measured = [(epoch.epoch, 100 * epoch.metrics[name]) for epoch in epochs if name in epoch.metrics]
+    for part, colour in PARTS:
+        name = f"{part}/{kind}"
+        measured = [(epoch.epoch, factor * epoch.metrics[name]) for epoch in epochs if name in epoch.metrics]
         if measured:
             axes.plot(*zip(*measured, strict=True), color=colour, label=name, marker="o" if len(measured) < 20 else "")
-    axes.set(title="learning curve", xlabel="epoch", ylabel="top-1 accuracy, %")
+    axes.set(xlabel="epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(loc="lower right")
+    if axes.lines:
+        axes.legend()
 
 
 def _rates(axes: "Axes", report: EvalReport) -> None:

@@ -4,7 +4,6 @@ import logging
 import os
 import shutil
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
@@ -19,9 +18,11 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from experiments.agenda import Task
 from experiments.causes import Cause
+from experiments.interrupt import Ending, handlers_kept
 from experiments.records import TrialRecords
 from experiments.report import Report
 from experiments.sections import Checkpoints, Share
+from experiments.stop import StopRequest
 from experiments.trainable import EPOCH, REPORT, TrialTrainable, reason_of
 from ottt.errors import UserError
 from ottt.schema import Status
@@ -56,6 +57,10 @@ class Events(Protocol):
     def finished(self) -> bool:
         """Whether there will never be one again, and none runs."""
 
+    @property
+    def busy(self) -> bool:
+        """Whether one runs."""
+
     def started(self, trial: str) -> None:
         """A worker took the trial."""
 
@@ -73,15 +78,20 @@ def connected() -> Iterator[None]:
     address = os.environ.get("RAY_ADDRESS") or "local"
     # What Ray prints by itself must not mix with the output of the command.
     with redirect_stdout(sys.stderr):
-        if address == "local":
-            ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
-        else:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+        with handlers_kept():
+            _start(address)
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         try:
             yield
         finally:
             ray.shutdown()
+
+
+def _start(address: str) -> None:
+    if address == "local":
+        ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
+    else:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
 
 
 def resources() -> dict[str, float]:
@@ -105,13 +115,17 @@ def on_every_node(visit: Callable[[], T]) -> list[T]:
 def check_shares(shares: Mapping[str, Share]) -> None:
     """Refuse what no machine here can ever give to a trial.
 
+    A cluster of nothing but a head that trains nothing waits for machines that its autoscaler adds.
+
     Args:
         shares: by the key of the spec that asks for it.
 
     Raises:
         UserError: one line per resource.
     """
-    there = [node["Resources"] for node in nodes()]
+    there = [node["Resources"] for node in nodes() if node["Resources"].get("CPU", 0) > 0]
+    if not there:
+        return
     problems = []
     for key, share in shares.items():
         for name, amount in (("cpu", share.cpu), ("gpu", share.gpu)):
@@ -131,7 +145,8 @@ def run_trials(
     scheduler: TrialScheduler | None,
     ahead: int,
     folder: Path,
-    stop: threading.Event,
+    ending: Ending,
+    request: StopRequest,
 ) -> None:
     """Train every trial that `events` hands out, in that order, as many at once as there is room for.
 
@@ -143,17 +158,20 @@ def run_trials(
         scheduler: may stop trials early.
         ahead: trials to take from `events` before there is room for them, so that no worker waits.
         folder: Tune's own files; removed at the end, since everything that counts went to `events`.
-        stop: ends the trials under way when set.
+        ending: ends the trials under way.
+        request: by which workers learn that they should end soon.
 
     Raises:
-        Interrupted: `stop` was set.
+        Interrupted: the sweep was asked to end.
     """
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(ahead)
-    trainable = tune.with_parameters(TrialTrainable, records=records, checkpoints=checkpoints, metric=metric)
+    trainable = tune.with_parameters(
+        TrialTrainable, records=records, checkpoints=checkpoints, metric=metric, request=request
+    )
     tuner = tune.Tuner(
         tune.with_resources(trainable, _room),
         tune_config=tune.TuneConfig(
-            search_alg=_Feeder(events, stop),
+            search_alg=_Feeder(events, ending),
             scheduler=scheduler,
             num_samples=-1,
             reuse_actors=True,
@@ -164,7 +182,7 @@ def run_trials(
             name=folder.name,
             storage_path=str(folder.parent),
             verbose=0,
-            callbacks=[_Feed(events, stop)],
+            callbacks=[_Feed(events, ending)],
             failure_config=tune.FailureConfig(max_failures=0),  # see experiments.agenda
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # see experiments.trainable
         ),
@@ -178,10 +196,10 @@ def run_trials(
 class _Feeder(Searcher):
     """Hands the trials of `events` to Tune, one when it asks; a trial may come several times."""
 
-    def __init__(self, events: Events, stop: threading.Event) -> None:
+    def __init__(self, events: Events, ending: Ending) -> None:
         super().__init__()
         self._events = events
-        self._stop = stop
+        self._ending = ending
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles itself, searcher and callbacks included, but is never restored from that here."""
@@ -191,9 +209,8 @@ class _Feeder(Searcher):
         return True
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        if self._stop.is_set():  # Tune waits here while nothing runs
-            raise Interrupted
-        task = self._events.next()
+        _leave_if_asked(self._events, self._ending)  # Tune waits here while nothing runs
+        task = None if self._ending.is_asked else self._events.next()
         if task is not None:
             return {"trial": task.trial, "config": task.config.model_dump_json(), "share": task.share}
         return str(Searcher.FINISHED) if self._events.finished else None
@@ -214,31 +231,42 @@ class _Feeder(Searcher):
 class _Feed(tune.Callback):
     """Hands what Tune tells on to `events`."""
 
-    def __init__(self, events: Events, stop: threading.Event) -> None:
+    def __init__(self, events: Events, ending: Ending) -> None:
         self._events = events
-        self._stop = stop
+        self._ending = ending
+        self._late: set[str] = set()  # Tune's trials that started after the sweep was asked to end
 
     def __getstate__(self) -> dict[str, Any]:
         """See `_Feeder`."""
         return {}
 
     def on_step_begin(self, iteration: int, trials: Sequence[Any], **info: Any) -> None:
-        if self._stop.is_set():
-            raise Interrupted
+        _leave_if_asked(self._events, self._ending)
 
     def on_trial_start(self, iteration: int, trials: Sequence[Any], trial: Any, **info: Any) -> None:
-        self._events.started(_hash(trial))
+        if self._ending.is_asked:
+            self._late.add(trial.trial_id)
+        else:
+            self._events.started(_hash(trial))
 
     def on_trial_result(
         self, iteration: int, trials: Sequence[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         report: Report = result.pop(REPORT)
+        if trial.trial_id in self._late:
+            return
         if report.status is Status.RUNNING and result["done"]:
             report = replace(report, status=Status.STOPPED_EARLY, reason=f"stopped after epoch {result[EPOCH]}")
         self._events.reported(_hash(trial), report)
 
     def on_trial_error(self, iteration: int, trials: Sequence[Any], trial: Any, **info: Any) -> None:
-        self._events.crashed(_hash(trial), _report(_error(trial)))
+        if trial.trial_id not in self._late:
+            self._events.crashed(_hash(trial), _report(_error(trial)))
+
+
+def _leave_if_asked(events: Events, ending: Ending) -> None:
+    if ending.now.is_set() or (ending.soon.is_set() and not events.busy):
+        raise Interrupted
 
 
 def _report(error: BaseException) -> Report:

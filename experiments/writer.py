@@ -57,6 +57,10 @@ class BackgroundWriter:
             ) from self._failure
         self._permitted.set()
 
+    def describe(self, files: Mapping[str, str]) -> None:
+        """Artifacts of the parent run that the caller knows; before `begin`."""
+        self._sink.files = files
+
     def extend(self, plan: Plan) -> None:
         """The sweep has more trials now; to be called before they are updated."""
         self._trials = _by_hash(plan)
@@ -117,7 +121,13 @@ class BackgroundWriter:
     def _write(self, trial: str) -> None:
         record = self._records.read(trial)
         assert record is not None, f"trial {trial} has no record"
-        self._sink.reconcile(self._trials[trial], record, self._records.epochs(trial), self._records.evaluation(trial))
+        self._sink.reconcile(
+            self._trials[trial],
+            record,
+            self._records.epochs(trial),
+            self._records.evaluation(trial),
+            self._records.last_state(trial),
+        )
 
 
 def _by_hash(plan: Plan) -> Mapping[str, PlannedTrial]:

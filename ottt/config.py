@@ -3,55 +3,23 @@
 Defaults are the paper's (see `TrialConfig`). Unknown keys and wrong types are refused.
 """
 
-import difflib
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from ottt.data.info import DATASETS
 from ottt.errors import UserError
+from ottt.names import RULES, DataName, ModelName, RuleName, SurrogateName
+from ottt.plugins import load_plugin, owner
+from ottt.wording import describe
 from ottt.yamlfile import Document, KeyPath, flatten, merge, nest, parse_override, read_yaml
 
 PRESETS = Path(__file__).parent / "presets"
-
-SurrogateName = Literal[
-    "sigmoid", "atan", "triangle", "rectangle", "gaussian", "fast_sigmoid", "piecewise_leaky", "quasi_clamp"
-]
-ModelName = Literal[
-    "small",
-    "vgg11",
-    "vgg11_bn",
-    "vgg11_ws",
-    "vgg11f_ws",
-    "nfresnet18",
-    "nfresnet34",
-    "nfresnet50",
-    "nfresnet101",
-    "nfresnet152",
-    "nfresnext50_32x4d",
-    "nfresnext101_32x8d",
-    "nfwide_resnet50_2",
-    "nfwide_resnet101_2",
-    "r400",
-]
-DataName = Literal[
-    "cifar10",
-    "cifar100",
-    "fashion_mnist",
-    "imagenet",
-    "cifar10_dvs",
-    "dvs128_gesture",
-    "digits",
-    "digits_dvs",
-]
-RuleName = Literal["ottt", "sltt", "ndot", "sltt_k", "bptt", "tbptt"]
-ONLINE_RULES = frozenset({"ottt", "sltt", "ndot"})  # can update the weights in every time step
-RULES_WITH_K = frozenset({"sltt_k", "tbptt"})
 
 
 class Section(BaseModel):
@@ -183,12 +151,22 @@ TimeSteps = Annotated[
 ]
 
 
+def _loaded(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        load_plugin(name)
+    return names
+
+
+Plugins = Annotated[tuple[str, ...], AfterValidator(_loaded), Field(strict=False)]
+
+
 class TrialConfig(Section):
     """One trial: one network trained once.
 
     Defaults are those of the paper's CIFAR-10 experiments, on the data and network that need no download.
     """
 
+    plugins: Plugins = ()  # modules or files that add networks, rules, data sets or metrics; loaded first
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     neuron: NeuronConfig = NeuronConfig()
@@ -202,21 +180,22 @@ class TrialConfig(Section):
     batch_size: int = Field(128, ge=1)
     seed: int = Field(2022, ge=0, lt=2**63)
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # of weighted layers; membranes and parameters stay fp32
+    compile: bool | Literal["auto"] = "auto"  # neurons' kernels; auto: where a trial is long enough to save time
     deterministic: bool = False  # refuse operations whose result differs between runs on one device
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        rule = self.rule
-        if rule.update == "online" and rule.name not in ONLINE_RULES:
+        rule, traits = self.rule, RULES[self.rule.name]
+        if rule.update == "online" and not traits.online:
             raise ValueError(f"rule.update must be accumulate for {rule.name}: it has no update per step, got 'online'")
-        if rule.name in RULES_WITH_K and rule.k is None:
+        if traits.reads_k and rule.k is None:
             raise ValueError(f"rule.k is required by {rule.name}")
         if DATASETS[self.data.name].events and (longest := max(self.T_eval, default=0)) > self.T:
             raise ValueError(f"T_eval must be <= T = {self.T}, the frames of {self.data.name}, got {longest}")
         if self.train_steps > self.T:
             raise ValueError(f"data.frames.train_steps must be <= T = {self.T}, got {self.train_steps}")
-        if rule.name in RULES_WITH_K and rule.k is not None and rule.k > self.train_steps:
+        if traits.reads_k and rule.k is not None and rule.k > self.train_steps:
             raise ValueError(f"rule.k must be <= T = {self.train_steps} for {rule.name}, got {rule.k}")
         return self
 
@@ -234,23 +213,32 @@ class TrialConfig(Section):
         """The settings that determine the result, with defaults that depend on others resolved.
 
         Two configurations that must give the same result have equal effective settings: paths and the device are
-        left out, and so is what the chosen data set, neuron, optimizer or schedule does not read.
+        left out, and so is what the chosen data set, neuron, optimizer or schedule does not read. Plugins count by
+        their content.
         """
         flat = self.flat()
         flat["neuron.trace_decay"] = self.neuron.decay_of_trace
         flat["data.frames.train_steps"] = self.train_steps
-        unused = {"device", *self.data.unread()}
+        unused = {"device", "compile", "plugins", *self.data.unread()}
         if self.neuron.kind == "if":
             unused.add("neuron.tau")
-        if self.rule.name not in RULES_WITH_K:
+        if not RULES[self.rule.name].reads_k:
             unused.add("rule.k")
-        if self.rule.name not in {"ottt", "ndot"}:
+        if not RULES[self.rule.name].reads_trace:
             unused.add("neuron.trace_decay")
         if self.optim.name != "sgd":
             unused.add("optim.momentum")
         if self.schedule.name != "step":
             unused |= {"schedule.step_epochs", "schedule.gamma"}
-        return {key: value for key, value in flat.items() if key not in unused}
+        effective = {key: value for key, value in flat.items() if key not in unused}
+        digests = sorted(load_plugin(name).digest for name in self._used_plugins())
+        return effective | ({"plugins": digests} if digests else {})
+
+    def _used_plugins(self) -> set[str]:
+        """Those that are named, and those whose names are used."""
+        owners = {owner("network", self.model.name), owner("update rule", self.rule.name)}
+        owners.add(owner("data set", self.data.name))
+        return {*self.plugins, *(name for name in owners if name is not None)}
 
     @cached_property
     def trial_hash(self) -> str:
@@ -279,13 +267,13 @@ def load_config(source: Source = None, overrides: Iterable[str] = ()) -> TrialCo
 
     Args:
         source: a YAML file, the name of a preset, a mapping (nested or with dotted keys), a document read before, or
-            None for the defaults.
+            None for the defaults. Its key `preset` names a preset that its other settings are laid over.
         overrides: `key.path=value` texts, later ones win.
 
     Raises:
         UserError: one line per problem, each naming place, rule and value.
     """
-    document = _document(source)
+    document = _over_preset(_document(source))
     overlays = [parse_override(text) for text in overrides]
     values = document.values
     for key, value in overlays:
@@ -308,17 +296,6 @@ def preset_names() -> list[str]:
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
-def describe(error: ValidationError, model: type[BaseModel], place: Callable[[KeyPath], str]) -> list[str]:
-    """One line per problem: `place: key rule, got value`."""
-    lines = []
-    for problem in error.errors():
-        path = tuple(part for part in problem["loc"] if part not in {"function-after", "list", "tuple"})
-        where = place(path)
-        text = _sentence(model, path, problem)
-        lines.append(f"{where}: {text}" if where else text)
-    return lines
-
-
 def _document(source: Source) -> Document:
     if source is None:
         return Document("defaults", {})
@@ -337,72 +314,17 @@ def _document(source: Source) -> Document:
     return Document(str(source), nest(document.values), document.lines)
 
 
-def _sentence(model: type[BaseModel], path: KeyPath, problem: Mapping[str, Any]) -> str:
-    key = ".".join(map(str, path))
-    value = problem["input"]
-    got = f"got {value!r}" if not isinstance(value, Mapping) else "got a group of settings"
-    context = problem.get("ctx", {})
-    match problem["type"]:
-        case "extra_forbidden":
-            return f"{key} is not a known key{_suggestion(model, path)}, {got}"
-        case "missing":
-            return f"{key} is required"
-        case "literal_error":
-            near = difflib.get_close_matches(str(value), _choices(context["expected"]), n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
-            return f"{key} must be one of {', '.join(_choices(context['expected']))}{hint}, {got}"
-        case "value_error":
-            return f"{key} {context['error']}" if key else str(context["error"])
-        case "int_type" | "int_from_float":
-            return f"{key} must be a whole number, {got}"
-        case "float_type":
-            return f"{key} must be a number, {got}"
-        case "string_type":
-            return f"{key} must be text, {got}"
-        case "bool_type":
-            return f"{key} must be true or false, {got}"
-        case "list_type" | "tuple_type":
-            return f"{key} must be a list, {got}"
-        case "dict_type" | "model_type":
-            return f"{key} must be a group of settings, {got}"
-        case "finite_number":
-            return f"{key} must be finite, {got}"
-        case _ if bounds := _bounds(context):
-            unit = " time steps" if key.endswith(("tau", "T")) else ""
-            return f"{key} must be {bounds}{unit}, {got}"
-        case _:
-            return f"{key}: {problem['msg']}, {got}"
-
-
-def _bounds(context: Mapping[str, Any]) -> str:
-    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
-    return " and ".join(f"{sign} {context[name]:g}" for name, sign in signs.items() if name in context)
-
-
-def _choices(expected: str) -> list[str]:
-    """`'a', 'b' or 'c'` as pydantic words it -> [a, b, c]."""
-    return expected.replace(" or ", ", ").replace("'", "").split(", ")
-
-
-def _suggestion(model: type[BaseModel], path: KeyPath) -> str:
-    """Best guess at the key that was meant: the same name in another group, else a sibling spelt like it."""
-    *groups, wrong = (str(part) for part in path)
-    keys = flatten(_defaults(model))
-    prefix = "".join(f"{group}." for group in groups)
-    elsewhere = [key for key in keys if key.split(".")[-1] == wrong]
-    if elsewhere:
-        return f" (did you mean {elsewhere[0]}?)"
-    siblings = {key.removeprefix(prefix).split(".")[0] for key in keys if key.startswith(prefix)}
-    if not groups:
-        siblings |= model.model_fields.keys()
-    near = difflib.get_close_matches(wrong, siblings, n=1)
-    return f" (did you mean {prefix}{near[0]}?)" if near else ""
-
-
-def _defaults(model: type[BaseModel]) -> dict[str, Any]:
-    """Default of every field that has one, groups spread out."""
-    fields = ((name, field.get_default()) for name, field in model.model_fields.items())
-    return {name: value.model_dump() if isinstance(value, BaseModel) else value for name, value in fields}
+def _over_preset(document: Document) -> Document:
+    """The document laid over the preset that it names, if any."""
+    values = dict(document.values)
+    if "preset" not in values:
+        return document
+    name = values.pop("preset")
+    if name not in preset_names():
+        known = ", ".join(preset_names())
+        raise UserError(f"{document.place(('preset',))}: preset must be one of {known}, got {name!r}")
+    below = nest(read_yaml(PRESETS / f"{name}.yaml").values)
+    return Document(document.name, merge(below, nest(values)), document.lines)
 
 
 def _digest(settings: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor
 from ottt.config import TrialConfig
 from ottt.energy import OperationMeter, energy_nj
 from ottt.evalreport import EvalReport
+from ottt.functional.kernels import EAGER, Kernels
 from ottt.loss import step_loss
 from ottt.models.base import Network
 from ottt.modules import Context, State
@@ -30,7 +31,9 @@ class _Sums:
 
 
 @torch.no_grad()
-def evaluate(net: Network, batches: Iterable[tuple[Tensor, Tensor]], config: TrialConfig) -> EvalReport:
+def evaluate(
+    net: Network, batches: Iterable[tuple[Tensor, Tensor]], config: TrialConfig, *, kernels: Kernels = EAGER
+) -> EvalReport:
     """Run `net` over labelled samples; prediction is the argmax of the summed logits.
 
     Sequences run once, to the longest of `config.T` and `config.T_eval`. The network is left in the mode in which it
@@ -40,13 +43,14 @@ def evaluate(net: Network, batches: Iterable[tuple[Tensor, Tensor]], config: Tri
         net: the network, in any mode.
         batches: inputs [B,C,H,W] (a still image) or [B,S,C,H,W], and labels [B].
         config: T, T_eval, loss and precision are read.
+        kernels: how neurons run.
 
     Raises:
         ValueError: `batches` is empty.
     """
     training = net.training
     net.eval()
-    context = Context(dtype=DTYPES[config.precision])
+    context = Context(dtype=DTYPES[config.precision], kernels=kernels)
     meter = OperationMeter(net)
     samples, neurons, sums = 0, torch.zeros(0), None
     for inputs, labels in batches:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ottt.config import NeuronConfig
+from ottt.functional.kernels import EAGER, Kernels
 from ottt.functional.lif import lif_step, ndot_factor, trace_step
 from ottt.functional.surrogate import SURROGATES
 from ottt.functional.trace import trace_conv2d, trace_linear
@@ -31,8 +32,8 @@ class Spikes(NamedTuple):
     """What neurons send to the layers above in one time step.
 
     Attributes:
-        s: spikes, [B,C,H,W] or [B,N].
-        a: their traces, same shape; None where weight gradients come from the spikes themselves.
+        s: spikes, [B,C,H,W] or [B,N], in the precision in which the layers above compute.
+        a: their traces, same shape and precision; None where weight gradients come from the spikes themselves.
     """
 
     s: Tensor
@@ -73,6 +74,7 @@ class Context:
         trace: how neurons keep traces for the weight gradient: "decay" (OTTT), "ndot", or None (they keep none).
         dtype: in which weighted layers compute; None: that of their parameters.
         generator: source of what is drawn once per sequence (dropout masks); None: torch's global one.
+        kernels: how neurons run.
     """
 
     def __init__(
@@ -82,9 +84,11 @@ class Context:
         cut: bool = False,
         dtype: torch.dtype | None = None,
         generator: torch.Generator | None = None,
+        kernels: Kernels = EAGER,
     ) -> None:
         self.trace = trace
         self.dtype = dtype
+        self.kernels = kernels
         self.generator = generator
         self._cut = cut
         self._shared: dict[nn.Module, tuple[Tensor, Tensor]] = {}
@@ -111,7 +115,8 @@ class Context:
     def mask(self, owner: nn.Module, like: Tensor, p: float) -> Tensor:
         """Dropout mask of `owner` for this sequence: 0 with probability p, else 1/(1-p); shape of `like`."""
         if owner not in self._masks:
-            keep = torch.rand(like.shape, generator=self.generator, device=like.device, dtype=like.dtype) >= p
+            exact = torch.promote_types(like.dtype, torch.float32)
+            keep = torch.rand(like.shape, generator=self.generator, device=like.device, dtype=exact) >= p
             self._masks[owner] = keep.to(like.dtype) / (1 - p)
         return self._masks[owner]
 
@@ -136,16 +141,18 @@ class Neuron(nn.Module):
             v_reset=config.v_reset,
             derivative=self.derivative,
             alpha=config.surrogate.alpha,
+            dtype=context.dtype,
+            kernels=context.kernels,
         )
         if self.training and config.dropout > 0:
             s = s * context.mask(self, s, config.dropout)
-        a = e = None
+        a = sent = e = None
         if context.trace is not None:
             decay = config.decay_of_trace if state is None or state.e is None else state.e
-            a = trace_step(s, None if state is None else state.a, decay)
+            a, sent = trace_step(s, None if state is None else state.a, decay, kernels=context.kernels)
         if context.trace == "ndot":
             e = ndot_factor(u, u_before, config.decay_of_trace)
-        return Spikes(s, a), NeuronState(u, s, a, e)
+        return Spikes(s, sent), NeuronState(u, s, a, e)
 
     def extra_repr(self) -> str:
         """Kind, time constant and threshold."""
@@ -174,7 +181,10 @@ class Synapse(nn.Module):
         return weight if self.scale == 1.0 else self.scale * weight
 
     def forward(self, x: Spikes | Tensor, context: Context) -> Tensor:
-        """Current from spikes (weight gradient from their traces, if kept) or from a plain tensor, [B,...]."""
+        """Current from spikes (weight gradient from their traces, if kept) or from a plain tensor, [B,...].
+
+        It has the parameters' precision, except that of a convolution of spikes, which goes straight into neurons.
+        """
         dtype = context.dtype or self.weight.dtype
         kernel, bias = self._kernel_for(context, dtype), self.bias.to(dtype)
         if isinstance(x, Tensor):
@@ -183,7 +193,7 @@ class Synapse(nn.Module):
             y = self.apply_plain(x.s.to(dtype), kernel, bias)
         else:
             y = self.apply_traced(x.s.to(dtype), x.a.to(dtype), kernel, bias)
-        return y.to(self.weight.dtype)
+        return y if isinstance(x, Spikes) and y.dim() == 4 else y.to(self.weight.dtype)
 
     def apply_plain(self, x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
         """The layer's value, with torch's own gradient."""

@@ -15,10 +15,14 @@ from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 
+from ottt import names
 from ottt.config import TrialConfig
+from ottt.functional.kernels import EAGER, Kernels
 from ottt.loss import step_loss
 from ottt.models.base import Network
 from ottt.modules import Context, State, Trace
+from ottt.names import RuleTraits
+from ottt.plugins import claim
 
 
 class Batch(NamedTuple):
@@ -66,11 +70,17 @@ class Settings:
         time_steps: T.
         mse_weight: lambda of the loss.
         dtype: in which weighted layers compute; None: that of their parameters.
+        kernels: how neurons run.
     """
 
     time_steps: int
     mse_weight: float
     dtype: torch.dtype | None = None
+    kernels: Kernels = EAGER
+
+    def context(self, *, trace: Trace | None = None, generator: torch.Generator | None) -> Context:
+        """Of one mini-batch."""
+        return Context(trace=trace, cut=True, dtype=self.dtype, generator=generator, kernels=self.kernels)
 
 
 @dataclass(frozen=True)
@@ -98,7 +108,7 @@ class ForwardInTime:
         scaler: GradScaler | None = None,
     ) -> Batch:
         """See `Rule.train_batch`."""
-        context = Context(trace=self.trace, cut=True, dtype=self.settings.dtype, generator=generator)
+        context = self.settings.context(trace=self.trace, generator=generator)
         outs, losses, state = [], [], None
         optimizer.zero_grad()
         for t in range(self.settings.time_steps):
@@ -138,7 +148,7 @@ class SomeStepsInTime:
         scaler: GradScaler | None = None,
     ) -> Batch:
         """See `Rule.train_batch`."""
-        context = Context(cut=True, dtype=self.settings.dtype, generator=generator)
+        context = self.settings.context(generator=generator)
         outs, losses, state = [], [], None
         chosen = _draw_steps(self.settings.time_steps, self.k, generator)
         optimizer.zero_grad()
@@ -177,7 +187,7 @@ class BackwardThroughTime:
         scaler: GradScaler | None = None,
     ) -> Batch:
         """See `Rule.train_batch`."""
-        context = Context(cut=True, dtype=self.settings.dtype, generator=generator)
+        context = self.settings.context(generator=generator)
         outs, losses, state = [], [], None
         optimizer.zero_grad()
         for start in range(0, self.settings.time_steps, self.k):
@@ -229,7 +239,9 @@ def _draw_steps(time_steps: int, k: int, generator: torch.Generator | None) -> f
 
 DTYPES: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
-RULES: dict[str, Callable[[Settings, TrialConfig], Rule]] = {
+RuleBuilder = Callable[[Settings, TrialConfig], Rule]
+
+RULES: dict[str, RuleBuilder] = {
     "ottt": lambda settings, config: ForwardInTime(settings, "decay", config.rule.update == "online"),
     "sltt": lambda settings, config: ForwardInTime(settings, None, config.rule.update == "online"),
     "ndot": lambda settings, config: ForwardInTime(settings, "ndot", config.rule.update == "online"),
@@ -239,9 +251,25 @@ RULES: dict[str, Callable[[Settings, TrialConfig], Rule]] = {
 }
 
 
-def build_rule(config: TrialConfig) -> Rule:
-    """The update rule of `config`."""
-    settings = Settings(config.train_steps, config.loss.mse_weight, DTYPES[config.precision])
+def register_rule(name: str, build: RuleBuilder, *, traits: RuleTraits) -> None:
+    """Add an update rule that `rule.name` can name.
+
+    Args:
+        name: of the rule.
+        build: makes it from what all rules read and the configuration.
+        traits: which settings it has.
+
+    Raises:
+        UserError: the name is taken.
+    """
+    claim("update rule", name, RULES)
+    RULES[name] = build
+    names.RULES[name] = traits
+
+
+def build_rule(config: TrialConfig, *, kernels: Kernels = EAGER) -> Rule:
+    """The update rule of `config`, with the neurons run by `kernels`."""
+    settings = Settings(config.train_steps, config.loss.mse_weight, DTYPES[config.precision], kernels)
     return RULES[config.rule.name](settings, config)
 
 

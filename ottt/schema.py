@@ -98,7 +98,10 @@ METRICS: dict[str, Metric] = {
         Metric("energy/nj", "nJ per sample", "lower"),
         Metric("time/epoch_s", "s", "lower"),
         Metric("perf/images_per_s", "1/s", "higher"),
-        Metric("mem/peak_mib", "MiB", "lower"),
+        Metric("perf/cpu_share", "1"),  # CPU time of the trial's process during the epoch, of what its cores could give
+        Metric("mem/peak_mib", "MiB", "lower"),  # of a GPU: tensors, at most so far
+        Metric("mem/gpu_reserved_mib", "MiB", "lower"),  # of a GPU: what the process holds for them, at most so far
+        Metric("mem/rss_mib", "MiB", "lower"),  # main memory of the trial's process after the epoch
         Metric("optim/lr", "1"),
     )
 }

@@ -14,12 +14,14 @@ from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 
 from ottt.checkpoint import read_checkpoint, write_checkpoint
+from ottt.compiling import choose_kernels
 from ottt.config import TrialConfig
 from ottt.data.load import load_data
 from ottt.data.samples import Samples
 from ottt.errors import UserError
 from ottt.evalreport import EvalReport
 from ottt.evaluation import evaluate
+from ottt.metrics import computed
 from ottt.models import build_model
 from ottt.optim import build_optimizer, build_schedule
 from ottt.rules import build_rule
@@ -71,8 +73,9 @@ class Trainer:
         self.data_digest = data.digest
         self.train_set = data.train
         self.eval_sets = {name: part for name, part in (("val", data.val), ("test", data.test)) if len(part)}
-        self.net = build_model(config).to(self.device)
-        self.rule = build_rule(config)
+        self.net = build_model(config).to(self.device).to(memory_format=torch.channels_last)
+        self.kernels = choose_kernels(config, self.net, self.train_set, self.device)
+        self.rule = build_rule(config, kernels=self.kernels)
         self.scaler = GradScaler(self.device.type) if config.precision == "fp16" else None
         self.optimizer = build_optimizer(self.net.parameters(), config.optim)
         self.schedule = build_schedule(self.optimizer, config)
@@ -122,6 +125,7 @@ class Trainer:
         reports = {name: self.evaluate(samples) for name, samples in self.eval_sets.items()}
         for name, report in reports.items():
             metrics |= {f"{name}/loss": report.loss, f"{name}/top1": report.top1, f"{name}/top5": report.top5}
+            metrics |= computed(report, part=name, plugins=self.config.plugins)
         self.report = reports["test"]
         metrics |= _cost(self.report)
         return metrics
@@ -129,7 +133,7 @@ class Trainer:
     def evaluate(self, samples: Samples) -> EvalReport:
         """Evaluate the network as it is now."""
         size = min(EVAL_BATCH, EVAL_TO_TRAIN * self.config.batch_size)
-        return evaluate(self.net, samples.batches(size), self.config)
+        return evaluate(self.net, samples.batches(size), self.config, kernels=self.kernels)
 
     def save(self, folder: Path) -> Path:
         """Write a checkpoint into `folder`, from which `load` goes on bit for bit as if nothing had happened."""

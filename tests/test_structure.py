@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-RAY = {f"experiments/{name}.py" for name in ("runner", "search", "stopping", "trainable", "tuning")}
-MLFLOW = {f"experiments/{name}.py" for name in ("mlflow_run", "tracking")}
+RAY = {
+    f"experiments/{name}.py"
+    for name in ("cluster/jobs", "cluster/launcher", "runner", "search", "stopping", "trainable", "tuning")
+}
+MLFLOW = {f"experiments/{name}.py" for name in ("mlflow_model", "mlflow_run", "tracking")}
 
 
 def imports(path: Path) -> set[str]:

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from experiments.cli import datasets, doctor, mlflow, report, results, runs, sweep, sync, trial
+from experiments.cli import cluster, datasets, doctor, mlflow, report, results, runs, sweep, sync, trial
 from experiments.interrupt import EXIT_INTERRUPTED
 from ottt.errors import UserError
 
@@ -26,6 +26,7 @@ app.add_typer(sweep.app, name="sweep")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(runs.app, name="runs")
 app.add_typer(mlflow.app, name="mlflow")
+app.add_typer(cluster.app, name="cluster")
 app.command("compare")(results.compare)
 app.command("report")(report.report)
 app.command("train")(trial.train)

@@ -7,6 +7,7 @@ import typer
 
 from experiments.folder import Results, find_spec
 from ottt.errors import UserError
+from ottt.plugins import load_plugin
 
 SpecArgument = Annotated[
     str, typer.Argument(metavar="SPEC", help="YAML file of a sweep, or the name of a study that comes with this.")
@@ -20,7 +21,22 @@ ResultsOption = Annotated[
     Path | None,
     typer.Option("--results", metavar="DIR", help="Folder of results (default: $OTTT_RESULTS, else results)."),
 ]
+PluginOption = Annotated[
+    list[str] | None,
+    typer.Option("--plugin", metavar="MODULE", help="Module or file.py that adds networks, rules, data or metrics."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def with_plugins(overrides: list[str] | None, plugins: list[str] | None) -> list[str]:
+    """The overrides, and one that names the plugins: `--plugin a --plugin b` is `plugins=[a,b]`."""
+    return [*([f"plugins=[{','.join(plugins)}]"] if plugins else []), *(overrides or [])]
+
+
+def load_plugins(plugins: list[str] | None) -> None:
+    """Make known what they add, where no configuration names them."""
+    for name in plugins or ():
+        load_plugin(name)
 
 
 def sweep_name(given: str, results: Results) -> str:

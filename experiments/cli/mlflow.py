@@ -3,19 +3,19 @@
 import os
 import shlex
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from experiments.cli.arguments import ResultsOption
+from experiments.cli.runs import RunArgument
 from experiments.folder import Results
+from ottt.errors import UserError
 
-app = typer.Typer(help="Open the MLflow page.", no_args_is_help=True)
+DEVICES = ("cpu", "cuda")
 
-
-@app.callback()
-def mlflow() -> None:
-    """Open the MLflow page."""
+app = typer.Typer(help="Open the MLflow page, and log models.", no_args_is_help=True)
 
 
 @app.command()
@@ -49,3 +49,28 @@ def serve(
     print(f"MLflow page: {server.address} (Ctrl-C ends it)", file=sys.stderr, flush=True)
     os.chdir(server.results.root)  # where MLflow would leave files of its own
     os.execve(command[0], command, environment)
+
+
+@app.command("log-model")
+def log_model(
+    run: RunArgument,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="State of that trial (default: the one that checkpoints.keep kept)."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="That the model will run on: cpu or cuda.")] = "cpu",
+    results: ResultsOption = None,
+) -> None:
+    """Add a trial's network to its run in MLflow's format, for mlflow.pyfunc.load_model and mlflow.pytorch.load_model.
+
+    Example: ottt mlflow log-model 3f9c12ab
+    """
+    from analysis.search import find
+
+    if device not in DEVICES:
+        raise UserError(f"--device must be one of {', '.join(DEVICES)}, got {device!r}")
+    place = Results.at(results)
+    found = find(run, store=place.store)
+    from experiments.mlflow_model import log_model as log
+
+    print(log(found, store=place.store, records=place.records, checkpoint=checkpoint, device=device))

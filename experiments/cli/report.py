@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.cli.arguments import ResultsOption, SweepArgument, sweep_name
+from experiments.cli.arguments import PluginOption, ResultsOption, SweepArgument, load_plugins, sweep_name
 from experiments.cli.results import Rule, RuleOption
 from experiments.folder import Results, shown
 
@@ -20,6 +20,7 @@ def report(
     figures: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also write the figures there, as PDF and PNG.")
     ] = None,
+    plugin: PluginOption = None,
     results: ResultsOption = None,
 ) -> None:
     """Write a sweep's report: one HTML page that needs no network, to be opened in any browser.
@@ -30,6 +31,7 @@ def report(
     from analysis.report.origin import Origin
     from analysis.report.page import page
 
+    load_plugins(plugin)
     place = Results.at(results)
     name = sweep_name(sweep, place)
     history = load.history(name, store=place.store)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from experiments.cli.arguments import ResultsOption, SweepArgument, sweep_name
+from experiments.cli.arguments import PluginOption, ResultsOption, SweepArgument, load_plugins, sweep_name
 from experiments.cli.views import View
 from experiments.folder import Results
 
@@ -73,6 +73,7 @@ def compare(
     ] = None,
     against: Annotated[Published | None, typer.Option(help="Show published results beside measured ones.")] = None,
     form: Annotated[Format, typer.Option("--format", help="Form of the table.")] = Format.TEXT,
+    plugin: PluginOption = None,
     results: ResultsOption = None,
 ) -> None:
     """Compare the variants of a sweep with its baseline, seed by seed.
@@ -89,6 +90,7 @@ def compare(
         pareto=_listed(pareto),
         paper=against is Published.PAPER,
     )
+    load_plugins(plugin)
     place = Results.at(results)
     runs = chosen_runs(sweep_name(sweep, place), store=place.store, rule=rule, metric=metric)
     print(formatted(view.of(runs, metric=metric), form), end="")

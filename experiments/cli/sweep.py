@@ -4,13 +4,21 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from shutil import which
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from experiments.cli import sweeps
-from experiments.cli.arguments import JsonOption, Overrides, ResultsOption, SpecArgument, SweepArgument, sweep_name
+from experiments.cli import listing, sweeps
+from experiments.cli.arguments import (
+    JsonOption,
+    Overrides,
+    PluginOption,
+    ResultsOption,
+    SpecArgument,
+    SweepArgument,
+    sweep_name,
+    with_plugins,
+)
 from experiments.cli.results import Format, comparison
 from experiments.folder import Results, shown
 
@@ -19,12 +27,12 @@ if TYPE_CHECKING:
     from experiments.standing import Choice
     from experiments.sweep import Sweep
 
-STOP_TIMEOUT_S = 60.0  # to write down what is done
+STOP_TIMEOUT_S = 600.0  # for the epochs under way
 
 app = typer.Typer(help="Plan, run and watch sweeps.", no_args_is_help=True)
 app.command("plan")(sweeps.plan)
 app.command("status")(sweeps.status)
-app.command("list")(sweeps.list_sweeps)
+app.command("list")(listing.list_sweeps)
 app.command("export")(sweeps.export)
 app.command("schema")(sweeps.schema)
 
@@ -37,6 +45,11 @@ def run(
     overrides: Overrides = None,
     rerun: Annotated[bool, typer.Option("--rerun", help="Train every trial again, from the beginning.")] = False,
     fail_fast: FailFastOption = False,
+    plugin: PluginOption = None,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Ray cluster: auto, local or HOST:PORT (default: $RAY_ADDRESS or local)."),
+    ] = None,
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -46,10 +59,12 @@ def run(
 
     Example: ottt sweep run quickstart epochs=4 seeds=2
     """
+    from experiments.cluster.access import choose_cluster
     from experiments.standing import Choice
     from experiments.sweep import Sweep
 
-    sweep = Sweep.from_file(spec, overrides=overrides or (), results=results)
+    choose_cluster(address)
+    sweep = Sweep.from_file(spec, overrides=with_plugins(overrides, plugin), results=results)
     again = shlex.join(["ottt", *(word for word in sys.argv[1:] if word != "--rerun")])
     return _run(sweep, Choice.ALL if rerun else Choice.MISSING, again, fail_fast=fail_fast, as_json=as_json)
 
@@ -78,6 +93,31 @@ def retry_failed(
     from experiments.standing import Choice
 
     return _run(_named(sweep, results), Choice.FAILED, _typed(), fail_fast=fail_fast, as_json=as_json)
+
+
+@app.command()
+def stop(
+    sweep: SweepArgument,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="How long to wait.")] = STOP_TIMEOUT_S,
+    results: ResultsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """End a running sweep from another shell: after the epochs under way, with every trial's state written.
+
+    Example: ottt sweep stop quickstart
+    """
+    from experiments.overview import Overview
+    from experiments.stop import ask_to_stop
+
+    place = Results.at(results)
+    name = sweep_name(sweep, place)
+    ask_to_stop(place, name, timeout_s=timeout, asked=lambda: _tell("asked: waiting for the epochs under way"))
+    overview = Overview.of(place.read_plan(name), place.records, running=False)
+    total = len(overview.plan["trials"])
+    if as_json:
+        print(json.dumps({"sweep": name, "planned": total, "done": overview.done}, indent=2))
+    else:
+        print(f"stopped: {overview.done} of {total} trials done; to go on: ottt sweep resume {name}")
 
 
 def _named(sweep: str, results: Path | None) -> "Sweep":
@@ -139,13 +179,11 @@ def _typed() -> str:
 
 
 def _page(place: Results) -> str:
-    """The line that opens the MLflow page; a server's address as it is."""
+    """The command that opens the MLflow page."""
     if not place.is_local:
         return "where MLFLOW_TRACKING_URI points"
-    mlflow = Path(sys.executable).parent / "mlflow"
-    command = "mlflow" if which("mlflow") == str(mlflow) else shown(mlflow)
-    store = f"sqlite:///{shown(place.root / 'mlflow.db')}"
-    return shlex.join([command, "ui", "--backend-store-uri", store])
+    is_usual = place == Results.at(None)
+    return shlex.join(["ottt", "mlflow", "serve", *([] if is_usual else ["--results", shown(place.root)])])
 
 
 def _tell(line: str) -> None:

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from experiments.cli.arguments import JsonOption, Overrides, ResultsOption, SpecArgument, SweepArgument, sweep_name
+from experiments.cli.arguments import (
+    JsonOption,
+    Overrides,
+    PluginOption,
+    ResultsOption,
+    SpecArgument,
+    SweepArgument,
+    sweep_name,
+    with_plugins,
+)
 from experiments.folder import Results, shown
 
 
@@ -17,6 +26,7 @@ def plan(
     estimate: Annotated[
         bool, typer.Option(help="Estimate time and GPU-hours; measures a few batches of what never ran.")
     ] = True,
+    plugin: PluginOption = None,
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -27,7 +37,7 @@ def plan(
     from experiments.estimate import estimated
     from experiments.sweep import Sweep
 
-    sweep = Sweep.from_file(spec, overrides=overrides or (), results=results)
+    sweep = Sweep.from_file(spec, overrides=with_plugins(overrides, plugin), results=results)
     for note in sweep.plan().notes:
         print(f"note: {note}", file=sys.stderr)
     overview = sweep.status()
@@ -35,7 +45,11 @@ def plan(
     if as_json:
         print(json.dumps(overview.to_json() | {"estimate": None if cost is None else cost.to_json()}, indent=2))
         return
+    if sweep.spec.question is not None:
+        print(sweep.spec.question, end="\n\n")
     print(overview.text())
+    if sweep.spec.cost is not None:
+        print(f"all trials: {sweep.spec.cost}")
     if cost is not None:
         print(cost.text())
 
@@ -53,28 +67,6 @@ def status(sweep: SweepArgument, results: ResultsOption = None, as_json: JsonOpt
     running = place.is_locked(name)
     overview = Overview.of(stored, place.records, running=running)
     print(json.dumps(overview.to_json() | {"running": running}, indent=2) if as_json else overview.text())
-
-
-def list_sweeps(results: ResultsOption = None, as_json: JsonOption = False) -> None:
-    """List the sweeps that ran here, and how they stand.
-
-    Example: ottt sweep list
-    """
-    from experiments.overview import Overview, aligned
-
-    place = Results.at(results)
-    rows = []
-    for name in place.sweeps():
-        running = place.is_locked(name)
-        overview = Overview.of(place.read_plan(name), place.records, running=running)
-        total, states = len(overview.plan["trials"]), ("running" if running else "")
-        rows.append({"sweep": name, "trials": total, "done": overview.done, "failed": overview.failed, "now": states})
-    if as_json:
-        print(json.dumps(rows, indent=2))
-    elif rows:
-        print(aligned([list(rows[0]), *([str(value) for value in row.values()] for row in rows)]))
-    else:
-        print(f"no sweep ran in {shown(place.root)}", file=sys.stderr)
 
 
 def export(

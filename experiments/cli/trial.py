@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from experiments.cli.arguments import JsonOption
+from experiments.cli.arguments import JsonOption, PluginOption, load_plugins, with_plugins
 from ottt.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def train(
         Path | None, typer.Option(metavar="PATH", help="Go on from a checkpoint (a folder or a file).")
     ] = None,
     pictures: PicturesOption = None,
+    plugin: PluginOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Train one trial, then evaluate it on the test samples.
@@ -43,7 +44,7 @@ def train(
     """
     from ottt.config import load_config
 
-    settings = load_config(*_split(config or []))
+    settings = load_config(*_split(with_plugins(config, plugin)))
     from ottt.schema import Status
     from ottt.trainer import Trainer, fit
 
@@ -84,7 +85,7 @@ def evaluate(
     _show(trainer.evaluate(samples), trainer.config, pictures, as_json=as_json)
 
 
-def models(as_json: JsonOption = False) -> None:
+def models(plugin: PluginOption = None, as_json: JsonOption = False) -> None:
     """List the networks, with their number of parameters for three input shapes.
 
     Example: ottt models --json
@@ -95,6 +96,7 @@ def models(as_json: JsonOption = False) -> None:
     from ottt.data.info import DataInfo
     from ottt.models import MODELS, build_model
 
+    load_plugins(plugin)
     shapes = {"28x28x1, 10": (10, 1, 28), "32x32x3, 10": (10, 3, 32), "224x224x3, 1000": (1000, 3, 224)}
     rows = {}
     for name in MODELS:

@@ -15,15 +15,18 @@ from ottt.data.digits import read_digits
 from ottt.data.digits_dvs import read_digits_dvs
 from ottt.data.dvs128_gesture import read_dvs128_gesture
 from ottt.data.fashion import read_fashion_mnist
-from ottt.data.files import FILES, locate
+from ottt.data.files import FILES, SourceFile, locate
 from ottt.data.frames import Framing
-from ottt.data.info import DATASETS
+from ottt.data.info import DATASETS, DataInfo
 from ottt.data.normalise import PUBLISHED, Normalisation, measured, published
 from ottt.data.samples import ResidentSamples, Samples
 from ottt.data.sets import Prepared, split
 from ottt.data.splits import fingerprint
+from ottt.plugins import claim
 
-_READERS: dict[str, Callable[[Path, Framing], Prepared]] = {
+Reader = Callable[[Path, Framing], Prepared]
+
+_READERS: dict[str, Reader] = {
     "cifar10": lambda root, _: read_cifar(root, "cifar10"),
     "cifar100": lambda root, _: read_cifar(root, "cifar100"),
     "fashion_mnist": lambda root, _: read_fashion_mnist(root),
@@ -49,6 +52,25 @@ class Data:
     val: Samples
     test: Samples
     digest: str
+
+
+def register_dataset(name: str, info: DataInfo, read: Reader, *, files: tuple[SourceFile, ...] = ()) -> None:
+    """Add a data set that `data.name` can name.
+
+    Args:
+        name: of the data set.
+        info: its classes and the shape of its samples.
+        read: makes its samples from the folder of the data sets; how events become frames is of interest to
+            recordings only.
+        files: that it needs, for `ottt datasets`.
+
+    Raises:
+        UserError: the name is taken.
+    """
+    claim("data set", name, DATASETS)
+    DATASETS[name] = info
+    FILES[name] = files
+    _READERS[name] = read
 
 
 def load_data(config: TrialConfig, device: torch.device) -> Data:

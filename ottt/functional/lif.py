@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ottt.functional.kernels import EAGER, Kernels, state_dtype
 from ottt.functional.surrogate import Curve, sigmoid
 
 
@@ -21,31 +22,32 @@ class _LifStep(torch.autograd.Function):
         v_reset: float | None,
         derivative: Curve,
         alpha: float,
+        dtype: torch.dtype,
+        kernels: Kernels,
     ) -> tuple[Tensor, Tensor]:
-        u_now = x if u is None else torch.add(x, u, alpha=decay)
-        fired = u_now >= v_threshold
-        s = fired.to(x.dtype)
-        u_next = torch.sub(u_now, s, alpha=v_threshold) if v_reset is None else torch.where(fired, v_reset, u_now)
-        # After a soft reset u[t] can be had from what is kept anyway: no further buffer lives until the backward pass.
-        ctx.save_for_backward(s, u_next if v_reset is None else u_now)
-        ctx.neuron = decay, v_threshold, v_reset, derivative, alpha
+        s, u_next, u_read = kernels.fire(x, u, decay, v_threshold, v_reset, dtype)
+        ctx.save_for_backward(s, u_read)
+        ctx.neuron = decay, v_threshold, v_reset is None, derivative, alpha
+        ctx.run = x.dtype, kernels
         ctx.set_materialize_grads(False)
         return s, u_next
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         s, u = ctx.saved_tensors
-        decay, v_threshold, v_reset, derivative, alpha = ctx.neuron
+        decay, v_threshold, soft, derivative, alpha = ctx.neuron
+        dtype, kernels = ctx.run
         grad_s, grad_u = grads
         grad_x = None
         if grad_s is not None:
-            above = u - v_threshold if v_reset is not None else torch.add(u, s, alpha=v_threshold).sub_(v_threshold)
-            grad_x = derivative(above, alpha).mul_(grad_s)
+            exact = u.dtype if grad_u is not None or ctx.needs_input_grad[1] else dtype
+            grad_x = kernels.signal(s, u, grad_s, v_threshold, soft, derivative, alpha, exact)
         if grad_u is not None:
-            through = grad_u if v_reset is None else grad_u * (1 - s)
+            through = grad_u if soft else grad_u * (1 - s)
             grad_x = through if grad_x is None else grad_x.add_(through)
         to_u = grad_x is not None and ctx.needs_input_grad[1]
-        return grad_x, decay * grad_x if to_u else None, None, None, None, None, None
+        from_u = decay * grad_x if to_u else None
+        return None if grad_x is None else grad_x.to(dtype), from_u, None, None, None, None, None, None, None
 
 
 def lif_step(
@@ -57,6 +59,8 @@ def lif_step(
     v_reset: float | None = None,
     derivative: Curve = sigmoid,
     alpha: float = 4.0,
+    dtype: torch.dtype | None = None,
+    kernels: Kernels = EAGER,
 ) -> tuple[Tensor, Tensor]:
     """One time step of a layer of neurons (paper, section 3.1).
 
@@ -75,29 +79,33 @@ def lif_step(
         v_reset: potential after a spike, or None.
         derivative: surrogate of the derivative of H; must return a tensor of its own.
         alpha: its steepness.
+        dtype: of the spikes; None: that of the potential.
+        kernels: plain or compiled.
 
     Returns:
-        s[t] and u'[t], both of x's shape.
+        s[t] and u'[t], both of x's shape; the potential in x's precision, float32 at least.
     """
-    s, u_next = _LifStep.apply(x, u, decay, v_threshold, v_reset, derivative, alpha)
+    dtype = state_dtype(x) if dtype is None else dtype
+    s, u_next = _LifStep.apply(x, u, decay, v_threshold, v_reset, derivative, alpha, dtype, kernels)
     return s, u_next
 
 
-def trace_step(s: Tensor, a: Tensor | None, decay: float | Tensor) -> Tensor:
+def trace_step(
+    s: Tensor, a: Tensor | None, decay: float | Tensor, *, kernels: Kernels = EAGER
+) -> tuple[Tensor, Tensor]:
     """a[t] = decay a[t-1] + s[t] (paper, equation 6): what a synapse remembers of its input's spikes.
 
     Args:
         s: spikes, any shape.
         a: a[t-1], same shape; None at the first step stands for zero.
         decay: share kept per time step; a tensor for rules whose share depends on the neuron.
+        kernels: plain or compiled.
 
     Returns:
-        a[t], without gradient.
+        a[t] without gradient: to be kept, in float32 at least, and to be sent, in the precision of the spikes.
     """
     s = s.detach()
-    if a is None:
-        return s
-    return torch.add(s, a, alpha=decay) if isinstance(decay, float) else torch.addcmul(s, a, decay)
+    return (s, s) if a is None else kernels.remember(s, a, decay)
 
 
 def ndot_factor(u: Tensor, u_before: Tensor | None, decay: float) -> Tensor:

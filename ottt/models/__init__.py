@@ -5,14 +5,18 @@ from dataclasses import dataclass
 
 import torch
 
+from ottt import names
 from ottt.config import TrialConfig
 from ottt.data.info import DataInfo, shape_of
 from ottt.models.base import Network
 from ottt.models.recurrent import Recurrent
 from ottt.models.resnet import NFResNet, ResNetDesign
 from ottt.models.vgg import SMALL, VGG, VGG11, VGGDesign
+from ottt.plugins import claim
 
-__all__ = ["MODELS", "Network", "build_model"]
+__all__ = ["MODELS", "Build", "Network", "build_model", "register_model"]
+
+Build = Callable[[TrialConfig, DataInfo, torch.Generator], Network]
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Model:
     """
 
     summary: str
-    build: Callable[[TrialConfig, DataInfo, torch.Generator], Network]
+    build: Build
 
 
 def _vgg(summary: str, design: VGGDesign) -> Model:
@@ -102,6 +106,22 @@ MODELS: dict[str, Model] = {
     ),
     "r400": Model("one layer of 400 recurrent neurons (the paper's Fashion-MNIST network)", _r400),
 }
+
+
+def register_model(name: str, build: Build, *, summary: str) -> None:
+    """Add a network that `model.name` can name.
+
+    Args:
+        name: of the network.
+        build: makes it for a configuration and the shape of its data, with weights drawn from the generator.
+        summary: one line for people.
+
+    Raises:
+        UserError: the name is taken.
+    """
+    claim("network", name, MODELS)
+    MODELS[name] = Model(summary, build)
+    names.MODELS.append(name)
 
 
 def build_model(config: TrialConfig, *, data: DataInfo | None = None) -> Network:

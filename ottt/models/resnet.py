@@ -97,12 +97,12 @@ class Block(nn.Module):
             spikes, now = neuron(h, state[i], context)
             after.append(now)
             if i == 0 and self.shortcut is not None:
-                shortcut = self.shortcut(spikes, context)
+                shortcut = self.shortcut(spikes, context).to(x.dtype)
             h = conv(spikes, context)
         if self.training and self.drop > 0:
             # One draw per sample and sequence; kept branches are not scaled up.
             h = h * (context.mask(self, h[:, :1, :1, :1], self.drop) * (1 - self.drop))
-        return self.skip_gain * ALPHA * h + shortcut, after
+        return self.skip_gain * ALPHA * h.to(x.dtype) + shortcut, after
 
 
 class NFResNet(Network):

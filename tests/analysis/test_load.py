@@ -177,6 +177,12 @@ def test_history_is_long_sorted_and_only_of_the_plan(store):
     assert history["seed"].tolist() == [0, 0, 1, 1, 2, 2, 1]
 
 
+def test_history_through_a_cache_is_the_same(store, tmp_path):
+    plain = load.history(SWEEP, store=store.uri)
+    for _ in range(2):
+        pd.testing.assert_frame_equal(load.history(SWEEP, store=store.uri, cache=tmp_path), plain)
+
+
 def test_history_of_a_point_written_twice_is_the_last_one_written(store):
     experiment = store.sweep("twice", PLANNED[:1])
     points = [(0.2, 50, 1), (0.1, 60, 1), (0.4, 80, 2), (0.3, 70, 2)]

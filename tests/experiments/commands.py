@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from experiments.records import TrialRecords
 from ottt.schema import Status, Tag
@@ -29,6 +29,14 @@ class Place:
     folder: Path
     modules: Path | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
+
+    def take_store(self, made: Path) -> Self:
+        """Begin with a copy of a tracking store that has its tables."""
+        results = self.folder / "results"
+        results.mkdir(exist_ok=True)
+        with closing(sqlite3.connect(made)) as source, closing(sqlite3.connect(results / "mlflow.db")) as copy:
+            source.backup(copy)
+        return self
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "experiments.cli", *arguments]

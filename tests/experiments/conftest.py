@@ -1,12 +1,18 @@
+import sqlite3
+import warnings
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from experiments.mlflow_sink import MlflowSink
+from experiments.plan import Plan
 from experiments.spec import SweepSpec
 from ottt.errors import UserError
 from ottt.yamlfile import read_yaml
+from tests.experiments import sinks
 
 settings.register_profile("unhurried", deadline=None, max_examples=50)  # machines differ, what holds does not
 settings.load_profile("unhurried")
@@ -35,3 +41,33 @@ def problems(write_spec: Callable[[str], Path]) -> Callable[..., list[str]]:
         return [line.removeprefix(f"{path.parent}/") for line in caught.value.problems]
 
     return check
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with MLflow's tables: making them takes seconds."""
+    folder = tmp_path_factory.mktemp("empty")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The ``noload`` loader strategy is deprecated")  # of MLflow's own queries
+        sinks.sink(sinks.plan([2.0]), folder).connect()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, empty_store: Path) -> Path:
+    with closing(sqlite3.connect(empty_store)) as source, closing(sqlite3.connect(tmp_path / "mlflow.db")) as copy:
+        source.backup(copy)
+    return tmp_path
+
+
+@pytest.fixture
+def opened(folder: Path) -> sinks.Opened:
+    """A sink as a new process would open it."""
+
+    def open_again(planned: Plan) -> MlflowSink:
+        made = sinks.sink(planned, folder)
+        made.connect()
+        made.open()
+        return made
+
+    return open_again

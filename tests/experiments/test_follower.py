@@ -2,7 +2,6 @@
 
 import errno
 import io
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from experiments.disk import Disk
 from experiments.display import Display
 from experiments.folder import Results
 from experiments.follower import Follower
+from experiments.interrupt import Ending
 from experiments.mlflow_sink import MlflowSink
 from experiments.plan import expand
 from experiments.progress import Progress
@@ -83,7 +83,7 @@ def desk(tmp_path: Path) -> Iterator[MakeDesk]:
 
 def _desk(folder: Path, *, fail_fast: bool, keep: bool) -> Desk:
     results, plan = Results(folder), expand(SWEEP)
-    progress, stop, said = Progress(plan), threading.Event(), io.StringIO()
+    progress, ending, said = Progress(plan), Ending(), io.StringIO()
     standing = Standing(results.records, HERE, Choice.MISSING)
     display = Display(progress, Console(file=said, width=200))
     sink = MlflowSink(plan, "", HERE, store=results.store, artifacts=results.artifacts)
@@ -95,9 +95,9 @@ def _desk(folder: Path, *, fail_fast: bool, keep: bool) -> Desk:
         provenance=HERE,
         writer=BackgroundWriter(sink, results.records),
         display=display,
-        disk=Disk(folder, stop=stop, say=display.say),
+        disk=Disk(folder, ending=ending, say=display.say),
         claims=Claims(results.records.folder),
-        stop=stop,
+        ending=ending,
         keep=keep,
         fail_fast=fail_fast,
     )
@@ -137,14 +137,14 @@ def test_an_error_fails_at_once_and_the_rest_goes_on(desk: MakeDesk) -> None:
     trial = here.take()
     here.follower.reported(trial, Report(Status.FAILED, reason="ValueError: no", traceback="T", cause=Cause.ERROR))
     assert here.status(trial) is Status.FAILED
-    assert not here.follower.stop.is_set()
+    assert not here.follower.ending.is_asked
     assert here.take() != trial
 
 
 def test_fail_fast_stops_at_the_first(desk: MakeDesk) -> None:
     here = desk(fail_fast=True)
     here.follower.reported(here.take(), Report(Status.FAILED, reason="no", cause=Cause.ERROR))
-    assert here.follower.stop.is_set()
+    assert here.follower.ending.now.is_set()
     assert here.follower.failed_fast
 
 

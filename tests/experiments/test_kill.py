@@ -75,7 +75,7 @@ def numbers(here: Place) -> dict[str, Any]:
     found = {}
     for trial in here.statuses():
         metrics = [
-            {key: value for key, value in epoch.metrics.items() if not key.startswith(("time/", "perf/"))}
+            {key: value for key, value in epoch.metrics.items() if not key.startswith(("time/", "perf/", "mem/"))}
             for epoch in here.records.epochs(trial)
         ]
         net = read_checkpoint(here.records.checkpoint(trial))["net"]
@@ -91,8 +91,8 @@ def until(condition: Callable[[], bool], *, seconds: float) -> bool:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    here = place(tmp_path_factory.mktemp("uninterrupted"))
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> dict[str, Any]:
+    here = place(tmp_path_factory.mktemp("uninterrupted")).take_store(empty_store)
     done = here.ottt("sweep", "run", "killed.yaml")
     assert done.returncode == 0, done.stderr
     assert len(watched(here)) == TRIALS * EPOCHS
@@ -109,8 +109,8 @@ def check(here: Place, uninterrupted: dict[str, Any]) -> None:
     assert counts == [(EPOCHS,)] * TRIALS
 
 
-def test_a_killed_worker_costs_an_epoch(tmp_path: Path, uninterrupted: dict[str, Any]) -> None:
-    here = place(tmp_path)
+def test_a_killed_worker_costs_an_epoch(tmp_path: Path, uninterrupted: dict[str, Any], empty_store: Path) -> None:
+    here = place(tmp_path).take_store(empty_store)
     driver = here.start("sweep", "run", "killed.yaml")
     assert until(lambda: any(epoch >= 3 for _, epoch, _ in watched(here)), seconds=120)
     worker = watched(here)[-1][2]

@@ -3,6 +3,7 @@
 OTTT_OUTAGE is for how long the server is away, in seconds: 8 by default, 60 is the long test.
 """
 
+import json
 import os
 import sqlite3
 import time
@@ -125,7 +126,11 @@ def served(server: TrackingServer, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_a_sweep_writes_through_the_server(server: TrackingServer, served: Place) -> None:
     assert statuses(server, "served") == [("sweep", "FAILED"), *[("trial", "FAILED")] * 2, *[("trial", "FINISHED")] * 2]
     assert points(server, "served") == recorded(served)
-    assert len(list((server.results / "artifacts").rglob("report/trial.png"))) == 2
+    assert len(list((server.results / "artifacts").rglob("report/evaluation.json"))) == 2
+    [cluster] = (server.results / "artifacts").rglob("cluster.json")
+    assert len(json.loads(cluster.read_text(encoding="utf-8"))["machines"]) == 1
+    measured = {metric for _, metric, _, _ in points(server, "served")}
+    assert {"perf/cpu_share", "mem/rss_mib"} < measured
 
 
 @pytest.mark.parametrize("cut", [client.BULK_POINTS, 5, 2])
@@ -179,14 +184,18 @@ def test_a_server_that_goes_away_and_comes_back_lacks_nothing(server: TrackingSe
     epochs = int(10 + 12 * OUTAGE_S)
     here = place(tmp_path, server, SPEC.replace("served", "outage").replace("epochs: 3", f"epochs: {epochs}"))
     process = here.start("sweep", "run", "served.yaml")
-    while here.epochs() < 5 and process.poll() is None:
-        time.sleep(0.05)
-    server.kill()
-    before = here.epochs()
-    time.sleep(OUTAGE_S)
-    during = here.epochs()
-    server.start()
-    _, said = process.communicate(timeout=500)
+    try:
+        while here.epochs() < 5 and process.poll() is None:
+            time.sleep(0.05)
+        server.kill()
+        before = here.epochs()
+        time.sleep(OUTAGE_S)
+        during = here.epochs()
+        server.start()
+        _, said = process.communicate(timeout=max(500, 60 * OUTAGE_S))
+    finally:
+        process.kill()
+        process.wait()
     assert during > before + 2, "the sweep waited for the server"
     assert process.returncode == 0, said
     assert points(server, "outage") == recorded(here)

@@ -115,6 +115,10 @@ AXES = "name: a\naxes: {neuron.tau: [1.25, 2.0], T: [2, 3]}\nseeds: 1\n"
         ("baseline: {T: 2}\nexclude:\n - {T: 2}", "baseline must match one variant, got 0 of 2"),
         ("metric: rate/totl", "metric is not a known one (did you mean rate/total?), got 'rate/totl'"),
         ("metric: optim/lr", "metric must have a better direction, got 'optim/lr'"),
+        (
+            "checkpoints: {log: true}",
+            "checkpoints.log must come with checkpoints.keep: true, got keep: false",
+        ),
         ("resources: {gpu: 1.5}", "resources.gpu must be a fraction of one GPU or a whole number of GPUs, got 1.5"),
         ("base: {seed: 1}", "base.seed is not used: give seeds, got 1"),
         ("base: {data: {name: cifar9}}", "data.name must be one of"),
@@ -148,6 +152,33 @@ def test_refuses(problems: Problems, text: str, expected: str) -> None:
 )
 def test_refuses_overrides(problems: Problems, override: str, expected: str) -> None:
     assert problems(AXES, override) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("base: cifar10\nscheduler: {name: asha}", ["spec.yaml:6: scheduler looks at val/top1:"]),
+        ("base: cifar10\nscheduler: {name: asha}\nmetric: train/loss", []),
+        ("base: cifar10", []),
+        (
+            "zip:\n - {data.val_fraction: [0.1, 0.0]}\nscheduler: {name: asha}\nmetric: val/loss",
+            ["spec.yaml:6: scheduler looks at val/loss:"],
+        ),
+        ("base: cifar10\nzip:\n - {data.val_fraction: [0.1, 0.2]}\nscheduler: {name: median}", []),
+    ],
+)
+def test_what_looks_at_validation_metrics_needs_validation_samples(
+    problems: Problems, text: str, expected: list[str]
+) -> None:
+    found = problems(f"{AXES}retries: -1\n{text}")
+    assert [line for line in found if "retries" not in line] == [
+        f"{line} data.val_fraction must be > 0, got 0.0" for line in expected
+    ]
+
+
+def test_a_search_needs_validation_samples(problems: Problems) -> None:
+    found = problems(SEARCH + "    optim.lr: [0.1, 0.2]\nbase: imagenet\n")
+    assert found == ["spec.yaml:3: search looks at val/top1: data.val_fraction must be > 0, got 0.0"]
 
 
 def test_a_misshapen_axis_is_not_blamed_on_the_baseline(problems: Problems) -> None:

@@ -10,20 +10,23 @@ from pathlib import Path
 
 import pytest
 
+from ottt.checkpoint import read_checkpoint
 from ottt.schema import Status, Tag
 from tests.experiments.commands import Place
 
 SPEC = """\
 name: tiny
-base: {T: 2, epochs: 2, batch_size: 256, model.width: 0.25}
+base: {T: 1, epochs: 2, batch_size: 256, model.width: 0.1}
 axes: {rule.update: [accumulate, online]}
 seeds: 2
 baseline: {rule.update: accumulate}
 """
 
-# Makes one trial of four raise in its second epoch, in whichever process trains it.
+# Makes one trial of four raise in its second epoch, in whichever process trains it; and the first worker that should
+# take another trial fail to.
 FAULT = """\
 import importlib.util, sys
+from pathlib import Path
 
 class Fault:
     def find_spec(self, name, path, target=None):
@@ -40,6 +43,15 @@ class Fault:
                     raise ValueError("injected fault\\nsecond line")
                 return train_epoch(self)
             module.Trainer.train_epoch = faulty
+            from experiments import trainable
+            clean, taken, once = trainable._clean, [], Path(__file__).with_name("once")
+            def dirty(share):
+                taken.append(share)
+                if len(taken) == 2 and not once.exists():
+                    once.touch()
+                    raise RuntimeError("injected reset")
+                clean(share)
+            trainable._clean = dirty
         spec.loader.exec_module = exec_module
         return spec
 
@@ -95,10 +107,17 @@ def test_a_failing_trial_stops_no_other(story: Story) -> None:
 
 
 def test_why_a_trial_failed_is_said_and_kept(story: Story) -> None:
-    assert story.reason == "ValueError: injected fault (sitecustomize.py:15)"
+    assert story.reason == "ValueError: injected fault (sitecustomize.py:16)"
     assert story.error.startswith("Traceback")
     assert f"failed: rule.update=online seed=1: {story.reason}" in story.faulty.stderr
     assert "error: 1 of 4 trials failed, see results/trials/*/error.txt" in story.faulty.stderr
+
+
+def test_a_worker_that_cannot_take_the_next_trial_is_replaced(story: Story) -> None:
+    lost = [line for line in story.faulty.stderr.splitlines() if line.startswith("lost: ")]
+    assert len(lost) == 1
+    assert "RuntimeError: injected reset" in lost[0]
+    assert lost[0].endswith("; again in 2 s, from its last checkpoint")
 
 
 def test_the_table_counts_what_finished(story: Story) -> None:
@@ -123,8 +142,7 @@ def test_retrying_runs_only_what_failed(story: Story) -> None:
 def test_a_finished_sweep_runs_nothing(story: Story) -> None:
     assert story.again.returncode == 0, story.again.stderr
     assert "trials run:  0 of 4" in story.again.stdout
-    assert "MLflow page: " in story.again.stdout
-    assert "sqlite:///results/mlflow.db" in story.again.stdout
+    assert "MLflow page: ottt mlflow serve\n" in story.again.stdout
 
 
 def test_the_store_holds_every_trial_once(story: Story) -> None:
@@ -142,14 +160,15 @@ def test_the_store_holds_every_trial_once(story: Story) -> None:
 def test_the_store_holds_the_numbers_of_the_records(story: Story) -> None:
     stored = story.place.query(
         "SELECT t.value, m.key, m.step, m.value FROM metrics m JOIN tags t USING (run_uuid)"
-        f" WHERE t.key = '{Tag.TRIAL}' AND m.key NOT LIKE 'time/%' AND m.key NOT LIKE 'perf/%'"
+        f" WHERE t.key = '{Tag.TRIAL}'"
+        " AND m.key NOT LIKE 'time/%' AND m.key NOT LIKE 'perf/%' AND m.key NOT LIKE 'mem/%'"
     )
     recorded = {
         (trial, key, epoch.epoch, value)
         for trial in story.place.statuses()
         for epoch in story.place.records.epochs(trial)
         for key, value in epoch.metrics.items()
-        if not key.startswith(("time/", "perf/"))
+        if not key.startswith(("time/", "perf/", "mem/"))
     }
     assert set(stored) == recorded
 
@@ -159,7 +178,9 @@ def test_output_is_quiet_and_plain_where_there_is_no_terminal(story: Story) -> N
         assert "\x1b" not in run.stdout + run.stderr
         assert "Traceback" not in run.stderr
     assert story.again.stderr == "tiny: 4 trials, 4 done before, 0 to run\n"
-    assert all(line.startswith(("tiny: ", "failed: ", "error: ")) for line in story.faulty.stderr.splitlines())
+    assert all(
+        line.startswith(("tiny: ", "failed: ", "lost: ", "error: ")) for line in story.faulty.stderr.splitlines()
+    )
 
 
 def test_nothing_of_ray_is_left(story: Story) -> None:
@@ -179,7 +200,7 @@ def test_plan_and_status_show_what_is_done(story: Story) -> None:
 
 def test_list_and_export_hand_a_sweep_on(story: Story) -> None:
     listed = json.loads(story.place.ottt("sweep", "list", "--json").stdout)
-    assert listed == [{"sweep": "tiny", "trials": 4, "done": 4, "failed": 0, "now": ""}]
+    assert listed["sweeps"] == [{"sweep": "tiny", "trials": 4, "done": 4, "failed": 0, "now": ""}]
     exported = story.place.ottt("sweep", "export", "tiny", "--to", "handed on")
     assert exported.returncode == 0, exported.stderr
     folder = story.place.folder / "handed on"
@@ -219,9 +240,9 @@ def test_a_trial_larger_than_the_machine_makes_no_run(tmp_path: Path) -> None:
     assert here.query("SELECT count(*) FROM runs") == [(0,)]
 
 
-def test_another_shell_watches_a_sweep(tmp_path: Path) -> None:
-    here = place(tmp_path)
-    driver = here.start("sweep", "run", "tiny.yaml", "epochs=40")
+def test_another_shell_watches_and_stops_a_sweep(tmp_path: Path, empty_store: Path) -> None:
+    here = place(tmp_path).take_store(empty_store)
+    driver = here.start("sweep", "run", "tiny.yaml", "epochs=4000", "checkpoints.seconds=1e6")
     while here.epochs() < 1 and driver.poll() is None:
         time.sleep(0.05)
     status = json.loads(here.ottt("sweep", "status", "tiny", "--json").stdout)
@@ -230,12 +251,35 @@ def test_another_shell_watches_a_sweep(tmp_path: Path) -> None:
     second = here.ottt("sweep", "run", "tiny.yaml")
     assert second.returncode == 2
     assert second.stderr.endswith("the sweep tiny is running in another process\n")
-    driver.kill()
-    driver.communicate()
+    stopped = here.ottt("sweep", "stop", "tiny")
+    assert stopped.returncode == 0, stopped.stderr
+    assert stopped.stdout == "stopped: 0 of 4 trials done; to go on: ottt sweep resume tiny\n"
+    assert stopped.stderr == "asked: waiting for the epochs under way\n"
+    _, said = driver.communicate(timeout=60)
+    assert driver.returncode == 130
+    assert said.splitlines()[-1].startswith("interrupted: 0 of 4 trials done; to go on: ottt sweep run tiny.yaml")
+    assert set(here.statuses().values()) == {Status.INTERRUPTED}
+    assert here.runs() == [("sweep", "KILLED"), *[("trial", "KILLED")] * len(here.statuses())]
+    epochs = {trial: len(here.records.epochs(trial)) for trial in here.statuses()}
+    for trial, count in epochs.items():  # a worker may have taken its first trial only after the request
+        assert count == 0 or read_checkpoint(here.records.checkpoint(trial))["epoch"] == count
+    again = here.ottt("sweep", "stop", "tiny")
+    assert (again.returncode, again.stdout) == (2, "")
+    assert again.stderr == "error: the sweep must be running to be stopped, got tiny, which is not\n"
+
+    left = here.start("sweep", "resume", "tiny")
+    while here.epochs() <= sum(epochs.values()) and left.poll() is None:
+        assert here.epochs() >= sum(epochs.values())  # from the states that were written: nothing is trained again
+        time.sleep(0.05)
+    assert left.poll() is None
+    left.send_signal(signal.SIGTERM)  # to the driver alone, as a batch system does
+    left.communicate(timeout=60)
+    assert left.returncode == 130
+    assert set(here.statuses().values()) == {Status.INTERRUPTED}
 
 
-def test_ctrl_c_records_what_is_done_and_the_next_run_goes_on(tmp_path: Path) -> None:
-    here = place(tmp_path)
+def test_ctrl_c_records_what_is_done_and_the_next_run_goes_on(tmp_path: Path, empty_store: Path) -> None:
+    here = place(tmp_path).take_store(empty_store)
     arguments = ("sweep", "run", "tiny.yaml", "epochs=6")
     process = here.start(*arguments)
     while Status.FINISHED not in here.statuses().values() and process.poll() is None:

@@ -13,7 +13,7 @@ from experiments.records import Record
 from ottt.schema import Status
 from tests.experiments.commands import Place
 
-BASE = "{T: 2, epochs: 4, batch_size: 128, model.width: 0.25}"
+BASE = "{T: 1, epochs: 4, batch_size: 128, model.width: 0.25}"
 
 ASHA = f"""\
 name: asha
@@ -37,9 +37,9 @@ def records(here: Place) -> list[Record]:
     return [record for record in found if record is not None]
 
 
-def test_asha_stops_bad_trials_and_the_table_tells_them_apart(tmp_path: Path) -> None:
+def test_asha_stops_bad_trials_and_the_table_tells_them_apart(tmp_path: Path, empty_store: Path) -> None:
     (tmp_path / "asha.yaml").write_text(ASHA, encoding="utf-8")
-    here = Place(tmp_path)
+    here = Place(tmp_path).take_store(empty_store)
     done = here.ottt("sweep", "run", "asha.yaml", "--json")
     assert done.returncode == 0, done.stderr
     found = records(here)
@@ -58,9 +58,11 @@ def test_asha_stops_bad_trials_and_the_table_tells_them_apart(tmp_path: Path) ->
     assert json.loads(again.stdout)["ran"] == 0
 
 
-def test_a_search_runs_its_trials_and_can_be_made_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_runs_its_trials_and_can_be_made_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path
+) -> None:
     (tmp_path / "search.yaml").write_text(SEARCH, encoding="utf-8")
-    here = Place(tmp_path)
+    here = Place(tmp_path).take_store(empty_store)
     done = here.ottt("sweep", "run", "search.yaml", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["ran"] == 6
@@ -72,8 +74,8 @@ def test_a_search_runs_its_trials_and_can_be_made_longer(tmp_path: Path, monkeyp
     assert sweep.status().done == len(sweep.plan().trials) == len(sweep.results()) == 8
 
 
-def test_two_sweeps_at_once_train_what_they_share_once(tmp_path: Path) -> None:
-    here = Place(tmp_path)
+def test_two_sweeps_at_once_train_what_they_share_once(tmp_path: Path, empty_store: Path) -> None:
+    here = Place(tmp_path).take_store(empty_store)
     for name in ("one", "two"):
         (tmp_path / f"{name}.yaml").write_text(SHARED.replace("NAME", name), encoding="utf-8")
     began = time.time()

@@ -13,6 +13,7 @@ from experiments.causes import Cause
 from experiments.records import Record, TrialRecords
 from experiments.report import Report
 from experiments.sections import Checkpoints, Share
+from experiments.stop import StopRequest
 from experiments.trainable import REPORT, TrialTrainable
 from ottt.checkpoint import read_checkpoint
 from ottt.config import TrialConfig, load_config
@@ -32,12 +33,18 @@ def records(tmp_path: Path) -> TrialRecords:
 
 
 @pytest.fixture
-def worker(records: TrialRecords) -> Worker:
+def stop(tmp_path: Path) -> StopRequest:
+    return StopRequest(tmp_path / "stop", "run")
+
+
+@pytest.fixture
+def worker(records: TrialRecords, stop: StopRequest) -> Worker:
     """Makes a worker that has taken a first trial."""
 
     def make(config: TrialConfig, *, seconds: float = 0.0, keep: bool = False) -> TrialTrainable:
         made = TrialTrainable.__new__(TrialTrainable)
-        made.setup(task(config), records, Checkpoints(seconds=seconds, keep=keep), metric="val/top1")
+        checkpoints = Checkpoints(seconds=seconds, keep=keep)
+        made.setup(task(config), records, checkpoints, metric="val/top1", request=stop)
         return made
 
     return make
@@ -199,6 +206,23 @@ def test_a_trial_with_nothing_left_to_train_is_finished(worker: Worker, records:
     append(records, SMALL, run(worker(SMALL, keep=True)))
     [report] = run(worker(SMALL, keep=True))
     assert (report.status, report.epoch) == (Status.FINISHED, None)
+
+
+def test_a_stop_request_leaves_the_trial_with_its_state_written(
+    worker: Worker, records: TrialRecords, stop: StopRequest
+) -> None:
+    whole = run(worker(LONG, seconds=1e9))
+    begin(records, LONG)
+    made = worker(LONG, seconds=1e9)
+    append(records, LONG, steps(made, 2))
+    stop.make()
+    [report] = run(made)
+    assert (report.status, report.epoch, report.warning) == (Status.INTERRUPTED, None, None)
+    made.reset_config(task(SMALL))
+    assert run(made)[0].status is Status.INTERRUPTED
+    assert not records.checkpoint(SMALL.trial_hash).exists()
+    stop.path.unlink()
+    assert numbers(run(worker(LONG))) == numbers(whole[2:])
 
 
 def test_a_checkpoint_that_cannot_be_written_does_not_end_the_trial(

@@ -76,6 +76,19 @@ def test_files_that_are_no_configuration(text: str, rule: str, tmp_path: Path) -
     assert rule in problem
 
 
+def test_settings_are_laid_over_a_preset(tmp_path: Path) -> None:
+    path = tmp_path / "trial.yaml"
+    path.write_text("preset: cifar10_dvs\nT: 5\ndata.frames.size: 32\n")
+    config, preset = ottt.load_config(path, ["epochs=2"]), ottt.load_config("cifar10_dvs")
+    assert config == preset.replace({"T": 5, "data.frames.size": 32, "epochs": 2})
+    path.write_text("T: 5\npreset: cifar\n")
+    (problem,) = problems(path)
+    assert problem.startswith(f"{path}:2: preset must be one of cifar10, cifar100, ")
+    assert problem.endswith(", got 'cifar'")
+    path.write_text("preset: digits\nneuron.tau: 0\n")
+    assert problems(path) == (f"{path}:2: neuron.tau must be >= 1 time steps, got 0",)
+
+
 def test_missing_files() -> None:
     assert problems("nowhere.yaml") == ("nowhere.yaml: no such file or directory",)
     assert "one of the presets" in problems("nowhere")[0]

@@ -79,7 +79,7 @@ def test_the_reset_carries_no_gradient_and_time_does() -> None:
 def test_trace_by_hand() -> None:
     a = None
     for s, expected in [(1.0, 1.0), (0.0, 0.5), (1.0, 1.25)]:
-        a = trace_step(torch.tensor([s]), a, 0.5)
+        a, _ = trace_step(torch.tensor([s]), a, 0.5)
         assert a.item() == expected
 
 

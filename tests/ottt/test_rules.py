@@ -151,7 +151,7 @@ def test_one_spiking_layer_ottt_is_bptt_with_detached_reset() -> None:
 
     total, state, a = torch.zeros_like(w), None, None
     for t in range(5):
-        a = trace_step(s[t], a, 0.5)
+        a, _ = trace_step(s[t], a, 0.5)
         fired, state = lif_step(trace_linear(s[t], a, w, torch.zeros(7, dtype=torch.float64)), state, decay=0.5)
         (step,) = torch.autograd.grad((read_out[t] * fired).sum(), w)
         total, state = total + step, state.detach()

@@ -1,0 +1,1 @@
+"""Sweeps on a cluster: checking its files, submitting sweeps to it, data on its machines."""

@@ -1,0 +1,45 @@
+"""The token that a cluster asks for."""
+
+import os
+from collections.abc import MutableMapping
+from pathlib import Path
+
+from ottt.errors import UserError
+
+MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
+
+
+def show_token(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Have Ray, which is not loaded yet, show its token to the cluster.
+
+    Raises:
+        UserError: there is none to show.
+    """
+    if environment.get(MODE, "token") != "token":
+        return
+    path = Path(environment.get(TOKEN_PATH) or Path.home() / ".ray" / "auth_token")
+    if not environment.get(TOKEN) and not path.is_file():
+        raise UserError(
+            f"{path}: the cluster's token must be there or in {TOKEN}, found none; on the head: ray get-auth-token"
+        )
+    environment[MODE] = "token"
+
+
+def choose_cluster(address: str | None, environment: MutableMapping[str, str] = os.environ) -> None:
+    """Have Ray, which is not loaded yet, use the cluster at `address`; None leaves what RAY_ADDRESS says.
+
+    Args:
+        address: "auto", the cluster of this machine; "local", a new one of its own; or HOST:PORT of a head.
+        environment: of this process.
+
+    Raises:
+        UserError: an address through which trials cannot be followed.
+    """
+    if address is None:
+        return
+    if address.startswith("ray://"):
+        raise UserError(
+            f"--address must be auto, local or HOST:PORT of a head that this machine is part of, got {address};"
+            " from elsewhere: ottt cluster submit"
+        )
+    environment["RAY_ADDRESS"] = address

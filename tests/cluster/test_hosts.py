@@ -1,0 +1,248 @@
+"""Sweeps on several hosts, one Ray node each: links cut, nodes killed, the tracking server killed.
+
+Whatever happens, every trial ends once, with the metrics that a single machine gives.
+"""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.records import TrialRecords
+from ottt.schema import Status
+from tests.cluster.lab import PORT, ROOT, Host, Lab, lab, until, why_not
+from tests.experiments.commands import Place
+from tests.experiments.test_kill import WATCH
+
+pytestmark = [
+    pytest.mark.skipif(why_not() is not None, reason=why_not() or ""),
+    pytest.mark.timeout(900),
+]
+
+EPOCHS, TRIALS = 6, 8
+SPEC = f"""\
+name: hosts
+base: {{T: 2, epochs: {EPOCHS}, batch_size: 64, model.width: 0.5, device: cpu}}
+axes: {{rule.update: [accumulate, online]}}
+seeds: 4
+resources: {{cpu: 1, gpu: 0.5}}
+checkpoints: {{seconds: 0}}
+"""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A head that trains nothing and two workers with two logical GPUs each."""
+
+    lab: Lab
+    head: Host
+    workers: tuple[Host, Host]
+
+    def join(self, worker: Host) -> None:
+        worker.ray(f"--address={self.head.address}:{PORT}", "--num-cpus=2", "--num-gpus=2")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    folder = tmp_path_factory.mktemp("lab")
+    (folder / "modules").mkdir()
+    watch = WATCH.replace("os.getpid()", "os.uname().nodename")
+    (folder / "modules" / "sitecustomize.py").write_text(watch, encoding="utf-8")
+    (folder / "bin").mkdir()
+    command = f'#!/bin/sh\nexec {sys.executable} -m experiments.cli "$@"\n'
+    (folder / "bin" / "ottt").write_text(command, encoding="utf-8")
+    (folder / "bin" / "ottt").chmod(0o755)
+    variables = {
+        "RAY_AUTH_MODE": "token",
+        "PYTHONPATH": f"{folder / 'modules'}:{ROOT}",
+        "PATH": f"{folder / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "OTTT_WATCH": str(folder / "watched.txt"),
+        "OTTT_RESULTS": str(folder / "submitted"),
+        "OTTT_MLFLOW_PAUSE": "1",
+    }
+    with lab(folder) as made:
+        head = made.host("head", variables=variables)
+        workers = made.host("one", variables=variables), made.host("two", variables=variables)
+        head.ray("--head", f"--port={PORT}", "--num-cpus=0", "--num-gpus=0", "--dashboard-host=127.0.0.1")
+        found = Cluster(made, head, workers)
+        for worker in workers:
+            found.join(worker)
+        yield found
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The numbers of the same trials on a single machine."""
+    folder = tmp_path_factory.mktemp("alone")
+    (folder / "spec.yaml").write_text(SPEC, encoding="utf-8")
+    done = Place(folder).ottt("sweep", "run", "spec.yaml", "resources.gpu=0")
+    assert done.returncode == 0, done.stderr
+    return numbers(folder / "results")
+
+
+def numbers(results: Path) -> dict[str, Any]:
+    """By trial: how it ended, and every metric that the machine's speed does not change."""
+    records = TrialRecords(results / "trials")
+    found = {}
+    for path in records.folder.iterdir():
+        record = records.read(path.name)
+        assert record is not None
+        metrics = [
+            {key: value for key, value in epoch.metrics.items() if not key.startswith(("time/", "perf/", "mem/"))}
+            for epoch in records.epochs(path.name)
+        ]
+        found[path.name] = record.status, metrics
+    return found
+
+
+@dataclass
+class Sweep:
+    """The sweep, driven from the head."""
+
+    cluster: Cluster
+    folder: Path
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results"
+
+    def start(self, **variables: str) -> subprocess.Popen[str]:
+        (self.folder / "spec.yaml").write_text(SPEC, encoding="utf-8")
+        self.watched = self.cluster.lab.folder / "watched.txt"
+        self.watched.unlink(missing_ok=True)
+        address = {"RAY_ADDRESS": f"{self.cluster.head.address}:{PORT}"}
+        words = [sys.executable, "-m", "experiments.cli", "sweep", "run", str(self.folder / "spec.yaml")]
+        command = self.cluster.head.command(
+            *words, "--results", str(self.results), "--json", variables=address | variables
+        )
+        with (self.folder / "said.txt").open("w") as said:
+            return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
+
+    def said(self) -> str:
+        return (self.folder / "said.txt").read_text(encoding="utf-8")
+
+    def trained(self) -> Counter[str]:
+        """Epochs by host."""
+        text = self.watched.read_text(encoding="utf-8") if self.watched.is_file() else ""
+        return Counter(line.split()[2] for line in text.splitlines() if len(line.split()) == 3)
+
+    def until_both_train(self) -> None:
+        until(lambda: {"one", "two"} <= {host for host, count in self.trained().items() if count >= 2}, self.said())
+
+    def check(self, driver: "subprocess.Popen[str]", alone: dict[str, Any]) -> None:
+        driver.wait(timeout=400)
+        assert driver.returncode == 0, self.said()
+        assert {status for status, _ in alone.values()} == {Status.FINISHED}
+        assert numbers(self.results) == alone
+        assert len(alone) == TRIALS
+        assert set(self.trained()) == {"one", "two"}
+
+
+def test_a_cut_link_costs_time_only(cluster: Cluster, alone: dict[str, Any], tmp_path: Path) -> None:
+    sweep, two = Sweep(cluster, tmp_path), cluster.workers[1]
+    driver = sweep.start()
+    try:
+        sweep.until_both_train()
+        two.link("down")
+        until(lambda: "lost: " in sweep.said(), "nobody noticed the cut")
+        assert driver.poll() is None
+        two.link("up")
+        until(lambda: not two.pids("raylet/raylet"), "a node that was given up lives on")
+        cluster.join(two)
+        sweep.check(driver, alone)
+    finally:
+        driver.kill()
+        two.link("up")
+    once_in_the_store(tmp_path)
+
+
+def test_a_killed_node_costs_time_only(cluster: Cluster, alone: dict[str, Any], tmp_path: Path) -> None:
+    sweep, one = Sweep(cluster, tmp_path), cluster.workers[0]
+    driver = sweep.start()
+    try:
+        sweep.until_both_train()
+        one.kill("raylet/raylet")
+        until(lambda: "lost: " in sweep.said(), "nobody noticed the loss")
+        assert driver.poll() is None
+        sweep.check(driver, alone)
+    finally:
+        driver.kill()
+        cluster.join(one)
+    once_in_the_store(tmp_path)
+
+
+def once_in_the_store(folder: Path) -> None:
+    """Every trial has one run, and every epoch one point."""
+    place = Place(folder)
+    assert place.runs() == [("sweep", "FINISHED"), *[("trial", "FINISHED")] * TRIALS]
+    assert place.doubled() == 0
+    assert place.query("SELECT count(*) FROM metrics WHERE key = 'val/top1'") == [(TRIALS * EPOCHS,)]
+
+
+def test_a_killed_tracking_server_costs_nothing(cluster: Cluster, alone: dict[str, Any], tmp_path: Path) -> None:
+    head, server = cluster.head, tmp_path / "server"
+    script = str(ROOT / "deploy" / "mlflow-server.sh")
+    started = head.run(script, "start", str(server))
+    assert started.returncode == 0, started.stderr
+    try:
+        page = head.run("curl", "--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "127.0.0.1:5000/")
+        assert page.stdout == "401"  # it asks for a password
+        variables = {
+            "MLFLOW_TRACKING_URI": "http://127.0.0.1:5000",
+            "MLFLOW_TRACKING_USERNAME": "admin",
+            "MLFLOW_TRACKING_PASSWORD": (server / "password").read_text(encoding="utf-8").strip(),
+        }
+        sweep = Sweep(cluster, tmp_path)
+        driver = sweep.start(**variables)
+        sweep.until_both_train()
+        head.kill("mlflow server --host")
+        sweep.check(driver, alone)
+        assert "starting it again" in (server / "watch.log").read_text(encoding="utf-8")
+    finally:
+        head.run(script, "stop", str(server))
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "results").symlink_to(server)
+    once_in_the_store(tmp_path / "served")
+
+
+def test_a_submitted_sweep_runs_by_itself(cluster: Cluster) -> None:
+    head = cluster.head
+    submitted = head.ottt("cluster", "submit", "quickstart", "device=cpu", "epochs=1", "seeds=1", "name=sent")
+    assert submitted.returncode == 0, submitted.stderr
+    job = submitted.stdout.removeprefix("submitted: ").strip()
+    assert job.startswith("sent-")
+
+    def status() -> str:
+        shown = head.ottt("cluster", "status", job)
+        return shown.stdout + shown.stderr
+
+    until(lambda: "succeeded" in status() or "failed" in status(), "the sweep never ended")
+    said = head.ottt("cluster", "logs", "sent")
+    assert "trials run:  6 of 6" in said.stdout, said.stdout + said.stderr
+    assert {record for record, _ in numbers(cluster.lab.folder / "submitted").values()} == {Status.FINISHED}
+    assert "job must be one of sent-" in head.ottt("cluster", "logs", "other").stderr
+
+
+def test_without_the_token_nobody_comes_in(cluster: Cluster) -> None:
+    stranger, head = cluster.lab.host("stranger", token=None), cluster.head
+    nothing = head.ottt("cluster", "submit", "quickstart", variables={"HOME": str(cluster.lab.folder / "nobody")})
+    assert (nothing.returncode, nothing.stdout) == (2, "")
+    [line] = nothing.stderr.splitlines()
+    assert line.startswith(f"error: {cluster.lab.folder}/nobody/.ray/auth_token: the cluster's token must be there")
+    wrong = {"RAY_AUTH_TOKEN": "another token"}
+    refused = head.ottt("cluster", "status", variables=wrong)
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
+    assert "Authentication failed" in refused.stderr
+    code = f"import ray; ray.init('{head.address}:{PORT}', log_to_driver=False)"
+    for variables in ({"RAY_AUTH_MODE": "disabled"}, wrong | {"RAY_AUTH_MODE": "token"}):
+        connected = stranger.run(sys.executable, "-c", code, variables=variables)
+        assert connected.returncode != 0
+        assert "uthentic" in connected.stderr
+    page = stranger.run("curl", "--silent", "--show-error", "--max-time", "5", f"{head.address}:8265")
+    assert (page.returncode, "Connection refused" in page.stderr or "connect" in page.stderr) == (7, True)

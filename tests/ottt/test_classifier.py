@@ -1,0 +1,27 @@
+import pytest
+import torch
+
+from ottt.classifier import Classifier
+from ottt.config import load_config
+from ottt.data.info import shape_of
+from ottt.evaluation import evaluate
+from ottt.models import build_model
+
+
+@pytest.mark.parametrize("data", ["digits", "digits_dvs"])
+def test_its_highest_score_is_what_the_evaluation_predicts(data: str) -> None:
+    config = load_config({"data.name": data, "T": 3, "T_eval": [5], "model.width": 0.25, "seed": 0})
+    net, info = build_model(config), shape_of(config.data)
+    frames = (5,) if info.events else ()
+    generator = torch.Generator().manual_seed(0)
+    inputs = 3 * torch.randn(40, *frames, info.channels, info.height, info.width, generator=generator)
+    labels = torch.randint(info.classes, (40,), generator=generator)
+    scores = Classifier(net, config).eval()(inputs)
+    assert scores.shape == (40, info.classes)
+    predicted = scores.argmax(1)
+    assert len(predicted.unique()) > 1
+    counts = torch.zeros(info.classes, info.classes, dtype=torch.long)
+    counts.index_put_((labels, predicted), torch.tensor(1), accumulate=True)
+    report = evaluate(net, [(inputs, labels)], config)
+    assert counts.tolist() == [list(row) for row in report.confusion]
+    assert report.top1_at[5] != report.top1 or data == "digits_dvs"  # T, not T_eval, is what counts
