@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -183,7 +184,8 @@ def _page(place: Results) -> str:
     if not place.is_local:
         return "where MLFLOW_TRACKING_URI points"
     is_usual = place == Results.at(None)
-    return shlex.join(["ottt", "mlflow", "serve", *([] if is_usual else ["--results", shown(place.root)])])
+    command = "ottt" if shutil.which("ottt") else shown(Path(sys.executable).with_name("ottt"))
+    return shlex.join([command, "mlflow", "serve", *([] if is_usual else ["--results", shown(place.root)])])
 
 
 def _tell(line: str) -> None:

@@ -10,9 +10,10 @@ from ottt.models import build_model
 
 @pytest.mark.parametrize("data", ["digits", "digits_dvs"])
 def test_its_highest_score_is_what_the_evaluation_predicts(data: str) -> None:
-    config = load_config({"data.name": data, "T": 3, "T_eval": [5], "model.width": 0.25, "seed": 0})
+    longer = [5] if data == "digits" else []  # recordings have no more frames than T
+    config = load_config({"data.name": data, "T": 3, "T_eval": longer, "model.width": 0.25, "seed": 0})
     net, info = build_model(config), shape_of(config.data)
-    frames = (5,) if info.events else ()
+    frames = (3,) if info.events else ()
     generator = torch.Generator().manual_seed(0)
     inputs = 3 * torch.randn(40, *frames, info.channels, info.height, info.width, generator=generator)
     labels = torch.randint(info.classes, (40,), generator=generator)
@@ -24,4 +25,5 @@ def test_its_highest_score_is_what_the_evaluation_predicts(data: str) -> None:
     counts.index_put_((labels, predicted), torch.tensor(1), accumulate=True)
     report = evaluate(net, [(inputs, labels)], config)
     assert counts.tolist() == [list(row) for row in report.confusion]
-    assert report.top1_at[5] != report.top1 or data == "digits_dvs"  # T, not T_eval, is what counts
+    if longer:
+        assert report.top1_at[5] != report.top1  # T, not T_eval, is what counts
