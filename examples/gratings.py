@@ -91,7 +91,7 @@ class LateSteps:
         if scaler is not None:
             raise ottt.UserError("precision must not be fp16 for late, got fp16")
         time_steps = self.settings.time_steps
-        context = Context(trace="decay", cut=True, dtype=self.settings.dtype, generator=generator)
+        context = self.settings.context(trace="decay", generator=generator)
         outs, losses, state = [], [], None
         optimizer.zero_grad()
         for t in range(time_steps):

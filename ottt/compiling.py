@@ -3,6 +3,7 @@
 import torch
 
 from ottt.config import TrialConfig
+from ottt.data.info import shape_of
 from ottt.data.samples import Samples
 from ottt.functional.kernels import EAGER, Kernels, compiled
 from ottt.models.base import Network
@@ -27,9 +28,16 @@ def choose_kernels(config: TrialConfig, net: Network, samples: Samples, device: 
 
 def _saved(config: TrialConfig, net: Network, samples: Samples) -> float:
     """Seconds that compiled kernels save in the whole trial, as on two cores; a GPU's are not told apart."""
-    inputs, _ = next(iter(samples.batches(1)))
-    with torch.no_grad():
-        _, state = net(inputs if inputs.dim() == 4 else inputs[:, 0])
-    neurons = sum(layer.u[0].numel() for layer in state)
-    trained: int = neurons * config.train_steps * len(samples) * config.epochs
+    trained: int = _neurons(config, net) * config.train_steps * len(samples) * config.epochs
     return SAVED_S * trained
+
+
+@torch.no_grad()
+def _neurons(config: TrialConfig, net: Network) -> int:
+    """Of `net`, counted on an empty frame; in evaluation mode, which leaves statistics and random states alone."""
+    info, like = shape_of(config.data), next(net.parameters())
+    training = net.training
+    net.eval()
+    _, state = net(like.new_zeros(1, info.channels, info.height, info.width))
+    net.train(training)
+    return sum(layer.u.numel() for layer in state)

@@ -151,3 +151,15 @@ def test_low_precision_learns_as_fp32_does(precision: str) -> None:
     assert full["test/top1"] > 0.8
     assert low["test/top1"] == pytest.approx(full["test/top1"], abs=0.1)
     assert low["train/loss"] != full["train/loss"]
+
+
+def test_choosing_kernels_leaves_statistics_and_random_states_alone() -> None:
+    settings = {"model.name": "vgg11_bn", "model.width": 0.1, "neuron.dropout": 0.5, "device": "cpu"}
+    before = torch.get_rng_state()
+    chosen = Trainer(ottt.load_config(settings | {"compile": "auto"}))
+    assert torch.equal(torch.get_rng_state(), before)
+    plain = Trainer(ottt.load_config(settings | {"compile": False}))
+    assert chosen.net.training
+    assert chosen.config.trial_hash == plain.config.trial_hash
+    for (name, one), other in zip(chosen.net.state_dict().items(), plain.net.state_dict().values(), strict=True):
+        assert torch.equal(one, other), name
