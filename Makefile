@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Files of tests side by side; much of what they do is to wait for processes.
+PYTEST := $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart test format lint types pytest docs constraints clean
@@ -18,7 +20,7 @@ test: $(READY) ## install, then format check, lint, type check, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(PYTEST)
 
 format: $(READY) ## rewrite the code in its standard form
 	$(BIN)/ruff format .
@@ -32,7 +34,7 @@ types: $(READY) ## type check
 	$(BIN)/mypy
 
 pytest: $(READY) ## tests alone
-	$(BIN)/pytest
+	$(PYTEST)
 
 docs: $(READY) ## rewrite the pages that follow from the code
 	$(BIN)/python -m docs.generate

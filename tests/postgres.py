@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,8 @@ def postgres(folder: Path) -> Iterator[str]:
     data = folder / "data"
     data.mkdir(parents=True)
     if as_owner:
-        for path in (data, folder, *folder.parents[:2]):
+        temporary = Path(tempfile.gettempdir())
+        for path in (data, *(parent for parent in data.parents if temporary in parent.parents)):
             path.chmod(path.stat().st_mode | 0o011)
         shutil.chown(data, "postgres")
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={data} -c fsync=off"
