@@ -31,7 +31,7 @@ def test_cpu_time_is_a_share_of_the_cores_given(act: Callable[[], None], is_busy
     assert used_of_four < 0.5 * used + 0.01
 
 
-# In a process of its own: one in which other tests ran has had its peak.
+# In a process of its own: one in which other tests ran has free memory, already resident, that it would take again.
 HOLDS_64_MIB = """
 from experiments.sections import Share
 from experiments.usage import Usage
