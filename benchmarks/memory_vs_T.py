@@ -3,9 +3,9 @@
     python -m benchmarks.memory_vs_T
 
 VGG-11 with scaled weight standardisation on 32x32 images. Every cell runs in a process of its own. On a CPU its peak
-is what the step adds to the resident memory of a process that has only imported torch, with an allocator that gives
-back what is freed (otherwise holes between tensors blur the peak by 5 %); on a GPU it is what torch allocated.
-`jelly` is spikingjelly's OTTT.
+is what the step adds to the resident memory of a process that has imported torch, its compiler and all contestants,
+with an allocator that gives back what is freed (otherwise holes between tensors blur the peak by 5 %); on a GPU it is
+what torch allocated. `jelly` is spikingjelly's OTTT.
 
 Writes benchmarks/results/DATE-memory-DEVICE.json and .png.
 """
@@ -17,6 +17,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import date
+from importlib import import_module
 from typing import Annotated, Any
 
 import torch
@@ -28,6 +29,11 @@ from benchmarks.train_step import RESULTS, machine
 
 CONTESTANTS = ("ottt", "sltt", "bptt", "jelly")
 MIB = 2**20
+IMPORTED = (  # by one contestant or the other, and no part of its step
+    "torch._inductor.compile_fx",
+    "spikingjelly.activation_based.learning.online_learning",
+    "spikingjelly.activation_based.model.spiking_vggws_ottt",
+)
 GIVING_BACK = {"MALLOC_MMAP_THRESHOLD_": "262144", "MALLOC_ARENA_MAX": "1"}  # bytes; glibc
 
 
@@ -65,6 +71,8 @@ def _in_own_process(name: str, t: int, batch: int, precision: str, device: str) 
 
 def _peak_mib(name: str, case: Case) -> float:
     """What two training steps take at most, in MiB."""
+    for module in IMPORTED:
+        import_module(module)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     step = contestants.jelly(case) if name == "jelly" else contestants.ours(replace(case, rule=name))
     for _ in range(2):

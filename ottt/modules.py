@@ -7,7 +7,7 @@ Shapes: B batch, C/F channels in/out, N/M features in/out, H W image, K kernel s
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -60,7 +60,14 @@ class NeuronState(NamedTuple):
         return NeuronState(self.u.detach(), self.s.detach(), self.a, self.e)
 
 
-State = tuple[NeuronState, ...]  # one entry per layer of neurons, in the order of `Network.neurons`
+State = Sequence[NeuronState]  # one entry per layer of neurons, in the order of `Network.neurons`
+
+
+class HandedOver(list[NeuronState]):
+    """A state that its owner gives away: a time step releases each entry when it has read it.
+
+    Beside the present only one layer's past is then in memory. Any other state stays whole.
+    """
 
 
 class Context:
@@ -177,8 +184,9 @@ class Synapse(nn.Module):
 
     def kernel(self) -> Tensor:
         """The weight as it is applied."""
-        weight = self.weight if self.gain is None else standardize(self.weight, self.gain)
-        return weight if self.scale == 1.0 else self.scale * weight
+        if self.gain is not None:
+            return standardize(self.weight, self.scale * self.gain)
+        return self.weight if self.scale == 1.0 else self.scale * self.weight
 
     def forward(self, x: Spikes | Tensor, context: Context) -> Tensor:
         """Current from spikes (weight gradient from their traces, if kept) or from a plain tensor, [B,...].
@@ -303,6 +311,20 @@ def dropped(owner: nn.Module, spikes: Spikes, p: float, context: Context) -> Spi
     return on_both(lambda x: x * mask, spikes)
 
 
-def states_of(state: State | None, count: int) -> Sequence[NeuronState | None]:
-    """The entries of `state`, or `count` times None before the first time step."""
-    return [None] * count if state is None else state
+def states_of(state: State | None, count: int) -> Iterator[NeuronState | None]:
+    """The entries of `state`, layer after layer, or `count` times None before the first time step.
+
+    Raises:
+        ValueError: there are not `count` of them; so it is when a state that was handed over is used again.
+    """
+    if state is not None and len(state) != count:
+        raise ValueError(f"state must have {count} entries, one per layer of neurons, got {len(state)}")
+    return _entries(state, count)
+
+
+def _entries(state: State | None, count: int) -> Iterator[NeuronState | None]:
+    for i in range(count):
+        if isinstance(state, HandedOver):
+            yield state.pop(0)
+        else:
+            yield None if state is None else state[i]

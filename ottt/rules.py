@@ -20,7 +20,7 @@ from ottt.config import TrialConfig
 from ottt.functional.kernels import EAGER, Kernels
 from ottt.loss import step_loss
 from ottt.models.base import Network
-from ottt.modules import Context, State, Trace
+from ottt.modules import Context, HandedOver, State, Trace
 from ottt.names import RuleTraits
 from ottt.plugins import claim
 
@@ -209,9 +209,12 @@ def encoded(net: Network, inputs: Tensor, t: int, context: Context) -> Tensor:
     return net.encode(inputs[:, t], context)
 
 
-def detached(state: State | None) -> State:
-    """Cut time here: what follows has no gradient with respect to what came before."""
-    return tuple(layer.detached() for layer in state or ())
+def detached(state: State | None) -> HandedOver:
+    """Cut time here: what follows has no gradient with respect to what came before.
+
+    The next step takes the result over; see `HandedOver`.
+    """
+    return HandedOver(layer.detached() for layer in state or ())
 
 
 def _loss(out: Tensor, labels: Tensor, settings: Settings) -> Tensor:

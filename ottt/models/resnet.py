@@ -4,7 +4,7 @@ Shapes: B batch, C channels, H W image, K classes.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -89,12 +89,12 @@ class Block(nn.Module):
         )
 
     def forward(
-        self, x: Tensor, state: Sequence[NeuronState | None], context: Context
+        self, x: Tensor, before: Iterator[NeuronState | None], context: Context
     ) -> tuple[Tensor, list[NeuronState]]:
-        """One time step of the block; `state` holds one entry per layer of neurons."""
+        """One time step of the block, which takes one entry per layer of neurons from `before`."""
         shortcut, h, after = x, x / self.beta, []
         for i, (neuron, conv) in enumerate(zip(self.spike_layers, self.convs, strict=True)):
-            spikes, now = neuron(h, state[i], context)
+            spikes, now = neuron(h, next(before), context)
             after.append(now)
             if i == 0 and self.shortcut is not None:
                 shortcut = self.shortcut(spikes, context).to(x.dtype)
@@ -163,10 +163,7 @@ class NFResNet(Network):
         x, after = current, []
         before = states_of(state, len(self.neurons))
         for block in self.blocks:
-            assert isinstance(block, Block)
-            count = len(block.convs)
-            x, now = block(x, before[:count], context)
-            before = before[count:]
+            x, now = block(x, before, context)
             after += now
         features = x.mean((2, 3))
         if self.training and self.dropout > 0:

@@ -98,11 +98,11 @@ class VGG(Network):
         """See `Network.step`."""
         x, after = current, []
         top = len(self.convs)
+        if self.feedback is not None and state is not None:
+            x = x + self.feedback(on_both(_enlarge, Spikes(state[top].s, state[top].a)), context)
         before = states_of(state, len(self.neurons))
-        if self.feedback is not None and (fed_back := before[top]) is not None:
-            x = x + self.feedback(on_both(_enlarge, Spikes(fed_back.s, fed_back.a)), context)
         for i in range(top + 1):
-            spikes, now = self.spike_layers[i](self.norms[i](x), before[i], context)
+            spikes, now = self.spike_layers[i](self.norms[i](x), next(before), context)
             after.append(now)
             if self.pooled[i]:
                 spikes = on_both(halve, spikes)
@@ -110,7 +110,7 @@ class VGG(Network):
                 x = self.convs[i](spikes, context)
         features = dropped(self, on_both(global_mean, spikes), self.dropout, context)
         if self.hidden is not None and self.hidden_spikes is not None:
-            features, now = self.hidden_spikes(self.hidden(features, context), before[top + 1], context)
+            features, now = self.hidden_spikes(self.hidden(features, context), next(before), context)
             after.append(now)
         logits: Tensor = self.classifier(features, context)
         return logits, tuple(after)

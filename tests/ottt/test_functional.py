@@ -140,6 +140,21 @@ def test_standardized_kernel_has_the_stated_moments() -> None:
     torch.testing.assert_close(kernel.var((1, 2, 3)) * 27, torch.full((5,), 4.0, dtype=F64), rtol=1e-5, atol=0)
 
 
+def test_standardized_kernel_has_the_gradient_of_its_differences() -> None:
+    draw = torch.Generator().manual_seed(1)
+    w = (0.1 * torch.randn(4, 3, 3, 3, dtype=F64, generator=draw) + 1).requires_grad_()
+    gain = torch.rand(4, 1, 1, 1, dtype=F64, generator=draw).requires_grad_()
+    assert torch.autograd.gradcheck(standardize, (w, gain))
+
+
+def test_standardized_kernel_keeps_nothing_of_its_size_for_the_gradient() -> None:
+    w, gain = torch.ones(4, 3, 3, 3, requires_grad=True), torch.ones(4, 1, 1, 1, requires_grad=True)
+    kept: list[torch.Tensor] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):
+        standardize(w, gain)
+    assert sum(x.numel() for x in kept if x.data_ptr() != w.data_ptr()) == 3 * len(w)
+
+
 def test_loss_by_hand() -> None:
     logits = torch.tensor([[1.0, -1.0]], dtype=F64)
     labels = torch.tensor([0])

@@ -114,11 +114,11 @@ def test_stochastic_depth_is_one_draw_per_sample_and_sequence() -> None:
     context = Context(generator=torch.Generator().manual_seed(0))
     x, state, dropped = 3 * torch.rand(64, 64, 4, 4, generator=torch.Generator().manual_seed(1)), [None, None], []
     for _ in range(3):
-        out, state = last(x, state, context)
+        out, state = last(x, iter(state), context)
         dropped.append((out == x).flatten(1).all(1))
     share = dropped[0].float().mean().item()
     assert share == pytest.approx(0.9 * 7 / 8, abs=0.15)
     assert torch.equal(dropped[0], dropped[1])
     assert torch.equal(dropped[1], dropped[2])
     net.eval()
-    assert not (last(x, [None, None], Context())[0] == x).flatten(1).all(1).any()
+    assert not (last(x, iter([None, None]), Context())[0] == x).flatten(1).all(1).any()

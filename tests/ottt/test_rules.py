@@ -5,13 +5,15 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 
 import ottt
 from ottt.data.info import DataInfo
 from ottt.functional.lif import lif_step, trace_step
 from ottt.functional.trace import trace_linear
 from ottt.models.base import Network
-from ottt.modules import Context, Conv2d, Linear, Neuron
+from ottt.modules import Context, Conv2d, Linear, Neuron, NeuronState
+from ottt.rules import detached
 
 DATA = DataInfo("", 4, 2, 8, 8)
 
@@ -217,6 +219,43 @@ def test_one_forward_and_one_backward_convolution_per_layer_and_step(monkeypatch
     monkeypatch.setattr(Conv2d, "apply_traced", count("traced", traced))
     gradients(moving=False)
     assert calls == {"plain": 1, "traced": 2 * 5}  # `small` has two convolutions above the first
+
+
+@pytest.mark.parametrize("model", ["small", "vgg11f_ws", "nfresnet18", "r400"])
+@pytest.mark.parametrize("update", ["accumulate", "online"])
+def test_the_past_of_a_layer_is_gone_when_the_next_layer_runs(model: str, update: str) -> None:
+    config = ottt.load_config({"model.name": model, "model.width": 0.1, "T": 3, "rule.update": update})
+    net = ottt.build_model(config, data=DATA)
+    layers = [module for _, module in net.neurons]
+    runs: list[list[StorageWeakRef]] = [[]]  # memory of the potentials: per time step, per layer
+
+    def note(layer: Neuron, args: tuple[Any, ...], out: tuple[Any, NeuronState]) -> None:
+        index = len(runs[-1])
+        if len(runs) > 1:
+            past = runs[-2]
+            assert [past[i].expired() for i in range(index)] == [True] * index
+            assert not past[index].expired()  # what this layer has just read
+        runs[-1].append(StorageWeakRef(out[1].u.untyped_storage()))
+        if index == len(layers) - 1:
+            runs.append([])
+
+    for layer in layers:
+        layer.register_forward_hook(note)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01)
+    ottt.build_rule(config).train_batch(net, optimizer, torch.randn(3, 2, 8, 8), torch.tensor([0, 1, 2]))
+    assert [len(run) for run in runs] == [len(layers)] * 3 + [0]
+
+
+def test_a_state_is_handed_over_once() -> None:
+    net = ottt.build_model(ottt.load_config({"model.width": 0.25}), data=DATA)
+    x = torch.randn(3, 2, 8, 8)
+    _, kept = net(x)
+    given = detached(kept)
+    once, _ = net(x, given)
+    with pytest.raises(ValueError, match="state must have 3 entries, one per layer of neurons, got 0"):
+        net(x, given)
+    for _ in range(2):
+        torch.testing.assert_close(net(x, kept)[0], once, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("rule", ["ottt", "sltt", "ndot"])
