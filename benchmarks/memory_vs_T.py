@@ -28,6 +28,7 @@ from benchmarks.contestants import Case
 from benchmarks.train_step import RESULTS, machine
 
 CONTESTANTS = ("ottt", "sltt", "bptt", "jelly")
+LABELS = {"jelly": "spikingjelly's OTTT"}
 MIB = 2**20
 IMPORTED = (  # by one contestant or the other, and no part of its step
     "torch._inductor.compile_fx",
@@ -88,8 +89,10 @@ def _plot(steps: list[int], peaks: dict[str, list[float]], file: str) -> None:
     figure = Figure(figsize=(5, 3.4), layout="constrained")
     axes: Any = figure.subplots()
     for (name, values), marker in zip(peaks.items(), "osv^", strict=True):
-        axes.plot(steps, values, marker=marker, label=name)
-    axes.set(xlabel="time steps T", ylabel="peak memory, MiB", ylim=(0, None), title="One training step, VGG-11 sWS")
+        axes.plot(steps, values, marker=marker, label=LABELS.get(name, name.upper()))
+    axes.set_yscale("log", base=2)
+    axes.yaxis.set_major_formatter("{x:.0f}")
+    axes.set(xlabel="time steps T", ylabel="peak memory, MiB", title="One training step, VGG-11 sWS")
     axes.legend()
     figure.savefig(file, dpi=130)
 
