@@ -25,6 +25,7 @@ from benchmarks.contestants import Case
 RESULTS = Path(__file__).parent / "results"
 CONTESTANTS = {name: getattr(contestants, name) for name in ("ours", "unfused", "jelly", "floor")}
 CASES = {"vgg11_ws": ("ours", "jelly", "floor"), "vgg11f_ws": ("ours", "unfused"), "nfresnet34": ("ours", "unfused")}
+LABELS = {"ours": "ours", "unfused": "unfused", "jelly": "spikingjelly's OTTT", "floor": "bare convolutions"}
 SIZES = {"nfresnet34": 64}  # pixels; others 32
 
 
@@ -116,14 +117,17 @@ def _plot(rows: list[dict[str, Any]], file: Path) -> None:
 
     kinds = sorted({(row["model"], row["precision"], row["batch"]) for row in rows})
     figure = Figure(figsize=(4 * len(kinds), 3.2), layout="constrained")
-    for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
+    for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False, sharey=True)[0], kinds, strict=True):
         chosen = [row for row in rows if (row["model"], row["precision"], row["batch"]) == kind]
         for name, marker in zip(chosen[0]["seconds"], "osv^", strict=False):
             steps = [row["time_steps"] for row in chosen]
-            axes.plot(steps, [row["images_per_s"][name] for row in chosen], marker=marker, label=name)
-        axes.set(
-            title=f"{kind[0]} {kind[1]}, batch {kind[2]}", xlabel="T", ylabel="images/s", yscale="log", xscale="log"
-        )
+            axes.plot(steps, [row["images_per_s"][name] for row in chosen], marker=marker, label=LABELS[name])
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log", base=2)
+        axes.set_xticks(steps, steps)
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.set(title=f"{kind[0]} {kind[1]}, batch {kind[2]}", xlabel="time steps T", ylabel="images per second")
+        axes.label_outer()
         axes.legend(fontsize="small")
     figure.savefig(file, dpi=130)
     print(f"wrote {file.relative_to(Path.cwd())}")
