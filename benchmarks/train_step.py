@@ -119,8 +119,8 @@ def _plot(rows: list[dict[str, Any]], file: Path) -> None:
     figure = Figure(figsize=(4 * len(kinds), 3.2), layout="constrained")
     for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False, sharey=True)[0], kinds, strict=True):
         chosen = [row for row in rows if (row["model"], row["precision"], row["batch"]) == kind]
+        steps = [row["time_steps"] for row in chosen]
         for name, marker in zip(chosen[0]["seconds"], "osv^", strict=False):
-            steps = [row["time_steps"] for row in chosen]
             axes.plot(steps, [row["images_per_s"][name] for row in chosen], marker=marker, label=LABELS[name])
         axes.set_xscale("log", base=2)
         axes.set_yscale("log", base=2)
