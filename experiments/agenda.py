@@ -23,11 +23,13 @@ class Task:
         trial: its hash.
         config: all its settings.
         share: what it takes of a machine.
+        until: epochs after which it waits for others; None: it trains to its end.
     """
 
     trial: str
     config: TrialConfig
     share: Share
+    until: int | None = None
 
 
 @dataclass
@@ -62,6 +64,11 @@ class Agenda:
         """Whether every trial has ended for good."""
         return not (self._ready or self._running or self._waiting)
 
+    def holds(self, trial: str) -> bool:
+        """Whether the trial is under way, or waits to be."""
+        waits = any(task.trial == trial for task in self._ready)
+        return waits or trial in self._running or trial in self._waiting
+
     def next(self, now: float) -> Task | None:
         """The trial to start at time `now` (s); None where there is none, at present or at all."""
         due = [trial for trial, (since, _) in self._waiting.items() if since <= now]
@@ -77,7 +84,7 @@ class Agenda:
         return attempts.task
 
     def settle(self, trial: str) -> None:
-        """The trial has its result."""
+        """The trial has its result, or has been left where it is."""
         del self._running[trial]
 
     def postpone(self, trial: str, now: float, *, wait: float) -> None:

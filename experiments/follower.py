@@ -77,17 +77,7 @@ class Follower:
 
     def started(self, trial: str) -> None:
         """A worker took the trial."""
-        planned = self.progress.planned(trial)
-        record = Record(
-            trial,
-            planned.config.flat(),
-            self.progress.plan.name,
-            commit=self.provenance.commit,
-            dirty=self.provenance.dirty,
-            diff=self.provenance.diff,
-            versions=self.provenance.versions,
-            host=self.provenance.host,
-        )
+        planned, record = self.progress.planned(trial), self._new_record(trial)
         is_new = trial not in self._begun and self.standing.begins_anew(trial)
         self._begun.add(trial)
         self._described.discard(trial)
@@ -113,6 +103,7 @@ class Follower:
                 self.records.drop_checkpoint(trial)
             self.ended(trial)
         elif report.status is Status.INTERRUPTED:
+            self.agenda.settle(trial)
             self._end(trial, report)
         elif report.status is not Status.RUNNING:
             self._failed(trial, report)
@@ -125,12 +116,42 @@ class Follower:
         self._failed(trial, report)
         self._changed(trial)
 
+    def inherit(self, trial: str, parent: str, epochs: int) -> None:
+        """Let a trial that has not begun go on where `parent` waits, if a state of that one is kept."""
+        record = self._new_record(trial)
+        self.disk.write(lambda: self._inherited(record, parent, epochs))
+
+    def _inherited(self, record: Record, parent: str, epochs: int) -> None:
+        if self.records.branch(record, parent, epochs):
+            self._begun.add(record.trial)
+            self.progress.inherit(self.progress.planned(record.trial), epochs)
+            self._changed(record.trial)
+
+    def retire(self, trial: str, reason: str) -> None:
+        """End a trial that waits."""
+        self._note_end(trial, Report(Status.STOPPED_EARLY, reason=reason))
+        self.records.drop_checkpoint(trial)
+        self.ended(trial)
+        self._changed(trial)
+
     def leave(self) -> None:
         """Note the trials under way as interrupted, and let others have what was taken."""
         for trial in self.progress.running():
             self._end(trial, Report(Status.INTERRUPTED))
             self._changed(trial)
         self.claims.close()
+
+    def _new_record(self, trial: str) -> Record:
+        return Record(
+            trial,
+            self.progress.planned(trial).config.flat(),
+            self.progress.plan.name,
+            commit=self.provenance.commit,
+            dirty=self.provenance.dirty,
+            diff=self.provenance.diff,
+            versions=self.provenance.versions,
+            host=self.provenance.host,
+        )
 
     def _done_elsewhere(self, trial: str) -> bool:
         """Whether another sweep has trained it since this one began; if so, take it over."""
@@ -167,10 +188,13 @@ class Follower:
             self.ending.now.set()
 
     def _end(self, trial: str, report: Report) -> None:
+        self._note_end(trial, report)
+        self.claims.give_back(trial)
+
+    def _note_end(self, trial: str, report: Report) -> None:
         self.disk.write(
             lambda: self.records.end(trial, report.status, reason=report.reason, traceback=report.traceback)
         )
-        self.claims.give_back(trial)
         epochs = self.records.epochs(trial)
         self.progress.end(self.progress.planned(trial), report.status, epochs[-1].metrics if epochs else {})
 

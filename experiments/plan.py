@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.folder import Results
+from experiments.lineage import lineage, recorded
 from experiments.records import Record
 from experiments.sections import matches
 from experiments.spec import SweepSpec
@@ -97,8 +98,8 @@ class Plan:
 
 
 def label(settings: Mapping[str, Any]) -> str:
-    """The settings in one line."""
-    return " ".join(f"{key}={value}" for key, value in settings.items()) or "base"
+    """The settings in one line; empty texts say nothing."""
+    return " ".join(f"{key}={value}" for key, value in settings.items() if value != "") or "base"
 
 
 def done_statuses(*, stops_early: bool) -> frozenset[Status]:
@@ -111,21 +112,22 @@ def is_own(record: Record, sweep: str) -> bool:
     return record.status is not Status.STOPPED_EARLY or record.sweep == sweep
 
 
-def expand(spec: SweepSpec, suggested: Iterable[Mapping[str, Any]] = ()) -> Plan:
+def expand(spec: SweepSpec, cells: Iterable[Mapping[str, Any]] | None = None) -> Plan:
     """The trials of a checked `spec`. Variants whose result must be the same are planned once, with a note.
 
     Args:
         spec: of the sweep.
-        suggested: settings of the variants that a search has chosen so far.
+        cells: settings of its variants, where a search or a population chose them; None: those of the spec.
     """
     trials: list[PlannedTrial] = []
     labels: dict[str, str] = {}
     notes: list[str] = []
     baseline = None
-    for cell in spec.variants() if spec.search is None else suggested:
+    varied = spec.varied()
+    for cell in spec.variants() if cells is None and spec.search is None else cells or ():
         config = spec.base.replace(cell)
         flat = config.flat()
-        settings = {key: flat[key] for key in cell}
+        settings = {key: flat[key] for key in varied}
         first = labels.setdefault(config.variant_hash, label(settings))
         if spec.baseline is not None and matches(cell, spec.baseline):
             baseline = config.variant_hash
@@ -138,7 +140,7 @@ def expand(spec: SweepSpec, suggested: Iterable[Mapping[str, Any]] = ()) -> Plan
     return Plan(
         name=spec.name,
         metric=spec.metric,
-        axes=tuple(spec.varied()),
+        axes=tuple(varied),
         baseline=chosen,
         trials=tuple(trials),
         notes=tuple(notes),
@@ -147,7 +149,9 @@ def expand(spec: SweepSpec, suggested: Iterable[Mapping[str, Any]] = ()) -> Plan
 
 
 def plan_in(results: Results, spec: SweepSpec) -> Plan:
-    """The trials of `spec`; those of a search as far as they were suggested when it last ran there."""
+    """The trials of `spec`; those of a search or a population as far as they were chosen when it last ran there."""
+    if spec.population is not None:
+        return expand(spec, lineage(spec, recorded(results.records, spec.metric)).cells.values())
     if spec.search is None or not results.has_plan(spec.name):
         return expand(spec)
     earlier: dict[str, Mapping[str, Any]] = {}

@@ -52,6 +52,11 @@ class Progress:
         self.statuses[trial.trial] = Status.RUNNING
         self.epochs[trial.trial] = epochs
 
+    def inherit(self, trial: PlannedTrial, epochs: int) -> None:
+        """The trial waits with `epochs` that another one trained."""
+        self.statuses[trial.trial] = Status.INTERRUPTED
+        self.epochs[trial.trial] = epochs
+
     def advance(self, trial: PlannedTrial, epoch: int) -> None:
         """The trial has completed `epoch` epochs."""
         self.epochs[trial.trial] = epoch

@@ -103,6 +103,19 @@ class TrialRecords:
         (self.folder / trial / "error.txt").unlink(missing_ok=True)
         self._write(replace(record, started=self._existing(trial).started))
 
+    def branch(self, record: Record, parent: str, epochs: int) -> bool:
+        """Start the trial of `record` as one left where `parent` stands, after `epochs`; False: no state is there."""
+        state = self.last_state(parent)
+        if state is None:
+            return False
+        self.begin(record)
+        folder = self.checkpoint(record.trial)
+        folder.mkdir()
+        shutil.copyfile(state, folder / STATE)
+        self._rewrite(record.trial, self.epochs(parent)[:epochs])
+        self.end(record.trial, Status.INTERRUPTED)
+        return True
+
     def append(self, trial: str, epoch: Epoch) -> None:
         """Add one epoch; it is in the file, whole, when this returns.
 

@@ -13,7 +13,7 @@ class Report:
     """One step of a trial: an epoch, or how it ended without one.
 
     Attributes:
-        status: RUNNING while there are epochs left; INTERRUPTED where the sweep is to end before them.
+        status: RUNNING while there are epochs left; INTERRUPTED where it is left before them.
         epoch: that was trained; None where the step raised, or a continued trial had no epoch left.
         device, data_digest: of the trial; None where it did not get so far.
         reason: one line, why it did not finish.

@@ -5,7 +5,7 @@ Ray is loaded only when there is something to train.
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -169,8 +169,10 @@ class _Run:
                 refuse_unshared(self.results.root, tuning.on_every_node)
             self.follower.writer.describe(artifacts.of_cluster(tuning.nodes()))
             self._open()
-            agenda = self.follower.agenda
-            agenda.add(tasks(self.spec, to_run, gpu=gpu))
+            if self.spec.population is not None:
+                self._populate(gpu)
+            else:
+                self.follower.agenda.add(tasks(self.spec, to_run, gpu=gpu))
             if self.spec.search is not None:
                 self._search(gpu)
             with suppress(tuning.Interrupted):
@@ -190,24 +192,36 @@ class _Run:
         """Let the agenda ask a searcher for variants when it has no trial left."""
         from experiments.search import Searcher
 
-        progress, standing = self.follower.progress, self.follower.standing
-
         def planned(plan: Plan, new: Sequence[PlannedTrial]) -> None:
-            progress.extend(plan)
-            self.follower.writer.extend(plan)
-            self.results.write_plan(self.spec.name, plan.to_json(), self.spec.to_yaml())
-            to_run = standing.take_in(progress, new)
-            for trial in new:
-                if trial not in to_run:
-                    self.follower.writer.update(trial.trial)
-            self.follower.agenda.add(tasks(self.spec, to_run, gpu=gpu))
+            self.follower.agenda.add(tasks(self.spec, self._extend(plan, new), gpu=gpu))
 
-        searcher = Searcher(self.spec, progress, self.results.records, planned)
+        searcher = Searcher(self.spec, self.follower.progress, self.results.records, planned)
         self.follower.ended = searcher.ended
         self.follower.agenda.more = searcher.suggest
 
+    def _populate(self, gpu: float) -> None:
+        """Let the agenda ask a population for what trains next."""
+        from experiments.population import Population
+
+        def task(trial: PlannedTrial, until: int | None) -> Task:
+            return replace(*tasks(self.spec, [trial], gpu=gpu), until=until)
+
+        self.follower.agenda.more = Population(self.spec, self.follower, self._extend, task).advance
+
+    def _extend(self, plan: Plan, new: Sequence[PlannedTrial]) -> list[PlannedTrial]:
+        """The sweep has more trials now; returns those to run."""
+        progress, writer = self.follower.progress, self.follower.writer
+        progress.extend(plan)
+        writer.extend(plan)
+        self.results.write_plan(self.spec.name, plan.to_json(), self.spec.to_yaml())
+        to_run = self.follower.standing.take_in(progress, new)
+        for trial in new:
+            if trial not in to_run:
+                writer.update(trial.trial)
+        return to_run
+
     def _scheduler(self) -> "TrialScheduler | None":
-        if self.spec.scheduler is None:
+        if self.spec.scheduler is None or self.spec.population is not None:
             return None
         from experiments.stopping import build_scheduler
 

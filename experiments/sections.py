@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
+from ottt.changes import CHANGEABLE
 from ottt.config import Section
 from ottt.yamlfile import flatten
 
@@ -102,19 +103,43 @@ class Checkpoints(Section):
     log: bool = False  # ... also as an artifact of its run in MLflow
 
 
+def _checked_changeable(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name not in CHANGEABLE:
+            raise ValueError(f"must name some of {', '.join(CHANGEABLE)}, got {name!r}")
+    return names
+
+
+Changeable = Annotated[tuple[str, ...], AfterValidator(_checked_changeable), Field(strict=False, min_length=1)]
+Factors = Annotated[tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...], Field(strict=False, min_length=1)]
+
+
 class Scheduler(Section):
     """What ends a trial before its last epoch, by the sweep's metric.
 
     Attributes:
         name: "asha": after `grace_epochs`, and after each `reduction` times as many, only the best 1/`reduction` of
             the trials that came so far go on. "median": a trial ends whose best value is worse than the median of
-            the running averages of at least `min_trials` others.
+            the running averages of at least `min_trials` others. "pbt": population based training, see
+            `experiments.lineage`; every `period_epochs`, copies of the best `quantile` of the variants, with the
+            settings in `change` times one of `factors`, take the place of the worst.
+        seed: of what pbt draws.
     """
 
-    name: Literal["asha", "median"]
-    grace_epochs: int = Field(1, ge=1)  # that every trial trains
-    reduction: float = Field(4.0, gt=1, allow_inf_nan=False)
-    min_trials: int = Field(3, ge=1)
+    name: Literal["asha", "median", "pbt"]
+    grace_epochs: int = Field(1, ge=1)  # that every trial trains; asha, median
+    reduction: float = Field(4.0, gt=1, allow_inf_nan=False)  # asha
+    min_trials: int = Field(3, ge=1)  # median
+    period_epochs: int = Field(1, ge=1)  # pbt
+    quantile: float = Field(0.25, gt=0, le=0.5)  # pbt; at least one variant
+    change: Changeable = ("optim.lr",)  # pbt
+    factors: Factors = (0.8, 1.25)  # pbt
+    seed: int = Field(0, ge=0)
+
+    @property
+    def is_population(self) -> bool:
+        """Whether variants take each other's place."""
+        return self.name == "pbt"
 
 
 class Search(Section):

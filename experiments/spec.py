@@ -118,7 +118,13 @@ class SweepSpec(Section):
         """The settings that the sweep varies, those of the axes first."""
         if self.search is not None:
             return list(self.search.space)
-        return [*self.axes, *(key for group in self.zip for key in group)]
+        found = [*self.axes, *(key for group in self.zip for key in group)]
+        return found if self.population is None else list(dict.fromkeys([*found, "schedule.changes"]))
+
+    @property
+    def population(self) -> Scheduler | None:
+        """The scheduler, where it is one by which variants take each other's place."""
+        return self.scheduler if self.scheduler is not None and self.scheduler.is_population else None
 
     def cells(self) -> Iterator[dict[str, Any]]:
         """Every combination of the axes and the rows of the zip groups, last one fastest; none left out."""

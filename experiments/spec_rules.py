@@ -29,7 +29,16 @@ def broken_rules(spec: "SweepSpec", *, unshaped: frozenset[str] = frozenset()) -
     """
     grid = [*_settings(spec), *_zip_groups(spec)]
     rows = [] if unshaped & {"axes", "zip"} else [*_vocabulary(spec)]
-    found = [*grid, *rows, *_seeds(spec), *_metric(spec), *_held_out(spec), *_search(spec), *_checkpoints(spec)]
+    found = [
+        *grid,
+        *rows,
+        *_seeds(spec),
+        *_metric(spec),
+        *_held_out(spec),
+        *_search(spec),
+        *_population(spec),
+        *_checkpoints(spec),
+    ]
     if not grid and not rows and not unshaped:
         found += [*_reach(spec), *_variants(spec)]
     return found
@@ -201,6 +210,27 @@ def _metric(spec: "SweepSpec") -> Iterator[Problem]:
 def _checkpoints(spec: "SweepSpec") -> Iterator[Problem]:
     if spec.checkpoints.log and not spec.checkpoints.keep:
         yield ("checkpoints", "log"), "checkpoints.log must come with checkpoints.keep: true, got keep: false"
+
+
+def _population(spec: "SweepSpec") -> Iterator[Problem]:
+    """A population has variants to compare, epochs to do it after, and settings that a factor changes."""
+    if spec.population is None:
+        return
+    if spec.search is not None:
+        yield ("scheduler", "name"), "scheduler.name must not be pbt with a search: both choose the variants, got 'pbt'"
+    elif len(list(spec.variants())) < 2:
+        yield ("scheduler", "name"), "scheduler.name pbt needs at least 2 variants to compare, got 1"
+    if (period := spec.population.period_epochs) >= spec.base.epochs:
+        yield (
+            ("scheduler", "period_epochs"),
+            f"scheduler.period_epochs must be < epochs = {spec.base.epochs}, got {period}",
+        )
+    varied = [(path, str(path[-1])) for path, _ in _varied(spec)]
+    yield from ((path, f"{_dotted(path)} cannot be varied with pbt") for path, key in varied if key == "epochs")
+    for index, setting in enumerate(spec.population.change):
+        if spec.base.flat()[setting] == 0 and setting not in dict(varied).values():
+            path = ("scheduler", "change", index)
+            yield path, f"scheduler.change: a factor leaves {setting} = 0 as it is, got {setting!r}"
 
 
 def _held_out(spec: "SweepSpec") -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from analysis.address import explained, is_database, shown_uri
 from experiments.folder import Results, shown
 from experiments.mlflow_sink import MlflowSink
-from experiments.plan import Plan, expand
+from experiments.plan import Plan, plan_in
 from experiments.provenance import Provenance
 from experiments.records import Record
 from experiments.redact import redacted
@@ -48,7 +48,7 @@ def sync(sweep: str, *, results: Results, store: str | None = None) -> Synced:
         StoreError: the store does not answer.
     """
     spec = SweepSpec.from_file(results.spec_of(sweep))
-    plan = expand(spec)
+    plan = plan_in(results, spec)
     target = store or results.store
     with results.lock(sweep):
         found = {trial.trial: results.records.read(trial.trial) for trial in plan.trials}

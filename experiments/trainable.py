@@ -44,7 +44,8 @@ class TrialTrainable(tune.Trainable):
         """Take the first trial.
 
         Args:
-            config: `trial`, a hash; `config`, the JSON of its settings; `share`, what it takes of the machine.
+            config: `trial`, a hash; `config`, the JSON of its settings; `share`, what it takes of the machine; `until`,
+                the epochs after which it is left, or None.
             records: of all trials.
             checkpoints: when they are written.
             metric: that the sweep optimises.
@@ -66,6 +67,7 @@ class TrialTrainable(tune.Trainable):
         self._trainer: Trainer | None = None
         self._written = time.monotonic()
         self._share: Share = new_config["share"]
+        self._until: int | None = new_config["until"]
         _clean(self._share)
         return True
 
@@ -95,7 +97,7 @@ class TrialTrainable(tune.Trainable):
 
     def _train(self) -> Report:
         """The next epoch; the last state is written before it, or after it where it was the last."""
-        if self._request.is_made:
+        if self._request.is_made or self._is_to_wait():
             return self._ended(Status.INTERRUPTED, warning=None if self._trainer is None else self._save())
         if self._trainer is None:
             self._trainer = self._made()
@@ -131,6 +133,9 @@ class TrialTrainable(tune.Trainable):
             if trainer.epoch <= len(self._records.epochs(self._trial)):
                 return trainer
         return Trainer(self._config)
+
+    def _is_to_wait(self) -> bool:
+        return self._trainer is not None and self._until is not None and self._trainer.epoch >= self._until
 
     def _is_due(self) -> bool:
         assert self._trainer is not None

@@ -212,7 +212,8 @@ class _Feeder(Searcher):
         _leave_if_asked(self._events, self._ending)  # Tune waits here while nothing runs
         task = None if self._ending.is_asked else self._events.next()
         if task is not None:
-            return {"trial": task.trial, "config": task.config.model_dump_json(), "share": task.share}
+            config = task.config.model_dump_json()
+            return {"trial": task.trial, "config": config, "share": task.share, "until": task.until}
         return str(Searcher.FINISHED) if self._events.finished else None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:

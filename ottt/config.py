@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from ottt.changes import Change, parse_changes, written
 from ottt.data.info import DATASETS
 from ottt.errors import UserError
 from ottt.names import RULES, DataName, ModelName, RuleName, SurrogateName
@@ -131,12 +132,16 @@ class OptimConfig(Section):
     weight_decay: float = Field(0.0, ge=0, allow_inf_nan=False)
 
 
+Changes = Annotated[str, AfterValidator(lambda text: written(parse_changes(text)))]
+
+
 class ScheduleConfig(Section):
-    """Learning rate over epochs."""
+    """Learning rate over epochs, and other settings that change while a trial trains."""
 
     name: Literal["cosine", "step", "constant"] = "cosine"
     step_epochs: int = Field(30, ge=1)  # step: every so many epochs ...
     gamma: float = Field(0.1, gt=0, le=1)  # ... times this
+    changes: Changes = ""  # while it trains, e.g. optim.lr=0.05 after 10, optim.lr=0.01 after 20
 
 
 def _listed(steps: object) -> object:
@@ -197,7 +202,36 @@ class TrialConfig(Section):
             raise ValueError(f"data.frames.train_steps must be <= T = {self.T}, got {self.train_steps}")
         if traits.reads_k and rule.k is not None and rule.k > self.train_steps:
             raise ValueError(f"rule.k must be <= T = {self.train_steps} for {rule.name}, got {rule.k}")
+        for change in self.changes:
+            self._check(change)
         return self
+
+    def _check(self, change: Change) -> None:
+        if change.after >= self.epochs:
+            raise ValueError(f"schedule.changes must come before the last of {self.epochs} epochs, got {change}")
+        group, key = change.setting.split(".")
+        section: Section = getattr(self, group)
+        try:
+            section.model_validate(section.model_dump() | {key: change.value})
+        except ValidationError as error:
+            rule = describe(error, type(section), lambda _: "")[0]
+            raise ValueError(f"schedule.changes: {group}.{rule}, after {change.after} epochs") from None
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """Of settings while the trial trains, the earliest first."""
+        return parse_changes(self.schedule.changes)
+
+    def at(self, epochs: int) -> Self:
+        """The settings in force after `epochs` completed epochs."""
+        settings = {change.setting: change.value for change in self.changes if change.after <= epochs}
+        return self.replace(settings) if settings else self
+
+    def until(self, epochs: int) -> Self:
+        """The trial that this one was, from its beginning, when it had completed `epochs` epochs."""
+        changes = self.changes
+        made = [change for change in changes if change.after < epochs]
+        return self if len(made) == len(changes) else self.replace({"schedule.changes": written(made)})
 
     @property
     def train_steps(self) -> int:
@@ -230,9 +264,22 @@ class TrialConfig(Section):
             unused.add("optim.momentum")
         if self.schedule.name != "step":
             unused |= {"schedule.step_epochs", "schedule.gamma"}
+        flat["schedule.changes"] = self._effective_changes(flat, unused)
+        if not flat["schedule.changes"]:
+            unused.add("schedule.changes")
         effective = {key: value for key, value in flat.items() if key not in unused}
         digests = sorted(load_plugin(name).digest for name in self._used_plugins())
         return effective | ({"plugins": digests} if digests else {})
+
+    def _effective_changes(self, flat: Mapping[str, Any], unused: set[str]) -> str:
+        """The changes of settings that are read, to values that they do not have already."""
+        values = dict(flat)
+        found = []
+        for change in self.changes:
+            if change.setting not in unused and values[change.setting] != change.value:
+                found.append(change)
+            values[change.setting] = change.value
+        return written(found)
 
     def _used_plugins(self) -> set[str]:
         """Those that are named, and those whose names are used."""

@@ -29,3 +29,14 @@ def build_schedule(optimizer: Optimizer, config: TrialConfig) -> LRScheduler:
             return StepLR(optimizer, config.schedule.step_epochs, config.schedule.gamma)
         case "constant":
             return ConstantLR(optimizer, factor=1.0)
+
+
+def change_optimizer(optimizer: Optimizer, schedule: LRScheduler, *, before: OptimConfig, now: OptimConfig) -> None:
+    """Go on with other settings. All schedules are factors of the learning rate, so it keeps its place in them."""
+    for group in optimizer.param_groups:
+        group["lr"] *= now.lr / before.lr
+        group["initial_lr"] = now.lr
+        group["weight_decay"] = now.weight_decay
+        if "momentum" in group:
+            group["momentum"] = now.momentum
+    schedule.base_lrs = [now.lr] * len(schedule.base_lrs)

@@ -23,7 +23,7 @@ from ottt.evalreport import EvalReport
 from ottt.evaluation import evaluate
 from ottt.metrics import computed
 from ottt.models import build_model
-from ottt.optim import build_optimizer, build_schedule
+from ottt.optim import build_optimizer, build_schedule, change_optimizer
 from ottt.rules import build_rule
 from ottt.schema import Status, rate_of_layer, top1_at
 
@@ -105,7 +105,9 @@ class Trainer:
         Raises:
             Diverged: the loss became NaN or infinite.
         """
-        lr = self.schedule.get_last_lr()[0]
+        if self.config.changes:
+            self._change()
+        lr = self.optimizer.param_groups[0]["lr"]
         started = time.perf_counter()
         loss, top1 = self._fit()
         seconds = time.perf_counter() - started
@@ -138,7 +140,7 @@ class Trainer:
     def save(self, folder: Path) -> Path:
         """Write a checkpoint into `folder`, from which `load` goes on bit for bit as if nothing had happened."""
         state = {
-            "trial": self.config.trial_hash,
+            "trial": self.config.until(self.epoch).trial_hash,
             "config": self.config.model_dump(mode="json"),
             "epoch": self.epoch,
             "net": self.net.state_dict(),
@@ -152,14 +154,15 @@ class Trainer:
         return write_checkpoint(folder, state)
 
     def load(self, source: Path) -> None:
-        """Go on from the checkpoint in folder or file `source`.
+        """Go on from the checkpoint in folder or file `source`: of this trial, or of one that was the same so far.
 
         Raises:
             UserError: nothing readable there, or a checkpoint of another trial.
         """
         state = read_checkpoint(source)
-        if state["trial"] != self.config.trial_hash:
-            raise UserError(f"{source}: must be of trial {self.config.trial_hash}, got one of {state['trial']}")
+        so_far = self.config.until(state["epoch"]).trial_hash
+        if state["trial"] != so_far:
+            raise UserError(f"{source}: must be of trial {so_far}, got one of {state['trial']}")
         self.net.load_state_dict(state["net"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
@@ -169,6 +172,12 @@ class Trainer:
         self.masks.set_state(state["masks"])
         self.augmentation.set_state(state["augmentation"])
         self.epoch = state["epoch"]
+
+    def _change(self) -> None:
+        """Take the settings of the coming epoch."""
+        before, now = self.config.at(self.epoch - 1), self.config.at(self.epoch)
+        change_optimizer(self.optimizer, self.schedule, before=before.optim, now=now.optim)
+        self.rule = build_rule(now, kernels=self.kernels)
 
     def _fit(self) -> tuple[float, float]:
         """One pass over the training samples: mean loss and share classified correctly, before each update."""

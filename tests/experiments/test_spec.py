@@ -128,7 +128,7 @@ AXES = "name: a\naxes: {neuron.tau: [1.25, 2.0], T: [2, 3]}\nseeds: 1\n"
         ("resources: {variants: [{when: {t: 2}}]}", "resources.variants.0.when.t is not varied by the sweep"),
         ("checkpoints: {seconds: -1}", "checkpoints.seconds must be >= 0, got -1"),
         ("retries: -1", "retries must be >= 0, got -1"),
-        ("scheduler: {name: hyperband}", "scheduler.name must be one of asha, median, got 'hyperband'"),
+        ("scheduler: {name: hyperband}", "scheduler.name must be one of asha, median, pbt, got 'hyperband'"),
         ("scheduler: {name: asha, reduction: 1}", "scheduler.reduction must be > 1, got 1"),
         ("scheduler: {name: asha, grace: 1}", "scheduler.grace is not a known key"),
     ],

@@ -3,6 +3,8 @@
 import io
 import json
 import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,10 @@ from rich.console import Console
 
 from experiments import Sweep
 from experiments.records import Record
+from ottt.config import load_config
 from ottt.schema import Status
-from tests.experiments.commands import Place
+from ottt.trainer import train
+from tests.experiments.commands import Place, kill
 
 BASE = "{T: 1, epochs: 4, batch_size: 128, model.width: 0.25}"
 
@@ -30,6 +34,17 @@ search: {{name: optuna, trials: 3, space: {{optim.lr: "loguniform(0.001, 0.5)", 
 seeds: 2
 """
 SHARED = f"name: NAME\nbase: {BASE}\naxes: {{neuron.tau: [1.25, 2.0, 4.0]}}\nseeds: 2\n"
+
+
+PBT = """\
+name: pbt
+base: {T: 2, epochs: 7, batch_size: 128, model.width: 0.25}
+axes: {optim.lr: [0.2, 0.1, 0.001, 0.0001]}
+seeds: 2
+metric: val/loss
+checkpoints: {keep: true}
+scheduler: {name: pbt, period_epochs: 2, change: [optim.lr, optim.momentum]}
+"""
 
 
 def records(here: Place) -> list[Record]:
@@ -56,6 +71,50 @@ def test_asha_stops_bad_trials_and_the_table_tells_them_apart(tmp_path: Path, em
     assert dict(statuses)["stopped-early"] == len(stopped)
     again = here.ottt("sweep", "run", "asha.yaml", "--json")
     assert json.loads(again.stdout)["ran"] == 0
+
+
+def test_a_population_survives_its_driver_and_gives_what_its_schedules_give_alone(
+    tmp_path: Path, empty_store: Path
+) -> None:
+    places = []
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "pbt.yaml").write_text(PBT, encoding="utf-8")
+        places.append(Place(tmp_path / name).take_store(empty_store))
+    whole, killed = places
+    done = whole.ottt("sweep", "run", "pbt.yaml", "--json")
+    assert done.returncode == 0, done.stderr
+    driver = killed.start("sweep", "run", "pbt.yaml")
+    until(lambda: killed.epochs() > 8 * 3 or driver.poll() is not None)  # a copy may be under way
+    kill(driver.pid)
+    driver.communicate(timeout=60)
+    resumed = killed.ottt("sweep", "resume", "pbt")
+    assert resumed.returncode == 0, resumed.stderr
+    assert numbers(killed) == numbers(whole)
+    found = records(whole)
+    assert Counter(record.status for record in found) == {Status.FINISHED: 8, Status.STOPPED_EARLY: 6}
+    copies = [record for record in found if record.config["schedule.changes"]]
+    assert len(copies) == 6
+    statuses = whole.query("SELECT value, count(*) FROM tags WHERE key = 'ottt.status' GROUP BY value")
+    assert dict(statuses) == {"finished": 8 + 1, "stopped-early": 6}
+    assert whole.doubled() == killed.doubled() == 0
+    assert json.loads(whole.ottt("sweep", "run", "pbt.yaml", "--json").stdout)["ran"] == 0
+    last = max(copies, key=lambda record: record.started)
+    alone = train(load_config(last.config))
+    assert alone.metrics["test/loss"] == whole.records.epochs(last.trial)[-1].metrics["test/loss"]
+
+
+def numbers(here: Place) -> dict[str, list[float]]:
+    return {
+        record.trial: [epoch.metrics["test/loss"] for epoch in here.records.epochs(record.trial)]
+        for record in records(here)
+    }
+
+
+def until(condition: Callable[[], bool], *, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def test_a_search_runs_its_trials_and_can_be_made_longer(

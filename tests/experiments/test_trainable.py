@@ -50,8 +50,9 @@ def worker(records: TrialRecords, stop: StopRequest) -> Worker:
     return make
 
 
-def task(config: TrialConfig) -> dict[str, Any]:
-    return {"trial": config.trial_hash, "config": config.model_dump_json(), "share": Share(cpu=1, gpu=0)}
+def task(config: TrialConfig, *, until: int | None = None) -> dict[str, Any]:
+    share = Share(cpu=1, gpu=0)
+    return {"trial": config.trial_hash, "config": config.model_dump_json(), "share": share, "until": until}
 
 
 def run(made: TrialTrainable) -> list[Report]:
@@ -223,6 +224,18 @@ def test_a_stop_request_leaves_the_trial_with_its_state_written(
     assert not records.checkpoint(SMALL.trial_hash).exists()
     stop.path.unlink()
     assert numbers(run(worker(LONG))) == numbers(whole[2:])
+
+
+def test_a_trial_waits_after_so_many_epochs_and_goes_on_from_there(worker: Worker, records: TrialRecords) -> None:
+    whole = run(worker(LONG, seconds=1e9))
+    begin(records, LONG)
+    made = worker(SMALL)
+    made.reset_config(task(LONG, until=2))
+    first = run(made)
+    assert [report.status for report in first] == [Status.RUNNING, Status.RUNNING, Status.INTERRUPTED]
+    append(records, LONG, first[:2])
+    made.reset_config(task(LONG, until=4))
+    assert numbers(run(made)) == numbers(whole[2:])
 
 
 def test_a_checkpoint_that_cannot_be_written_does_not_end_the_trial(

@@ -1,0 +1,64 @@
+"""Settings that change while a trial trains: `optim.lr=0.05 after 10` holds from the eleventh epoch on.
+
+Several stand in one text, with commas between them. Written by hand, or found by population based training.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+CHANGEABLE = ("optim.lr", "optim.momentum", "optim.weight_decay", "loss.mse_weight")
+_CHANGE = re.compile(r"\s*([a-z_.]+)\s*=\s*(\S+)\s+after\s+(\d+)\s*")
+
+
+@dataclass(frozen=True, order=True)
+class Change:
+    """Of one setting.
+
+    Attributes:
+        after: epochs, from 1.
+        setting: one of CHANGEABLE.
+        value: from there on.
+    """
+
+    after: int
+    setting: str
+    value: float
+
+    def __str__(self) -> str:
+        return f"{self.setting}={self.value!r} after {self.after}"
+
+
+def parse_changes(text: str) -> tuple[Change, ...]:
+    """The changes in `text`, the earliest first.
+
+    Raises:
+        ValueError: a change that cannot be read, an unknown setting, or one changed twice at once.
+    """
+    changes = sorted(_parsed(part) for part in text.split(",")) if text.strip() else []
+    for index, change in enumerate(changes[1:]):
+        before = changes[index]
+        if (change.after, change.setting) == (before.after, before.setting):
+            raise ValueError(f"must change {change.setting} once after {change.after}, got {before} and {change}")
+    return tuple(changes)
+
+
+def written(changes: Iterable[Change]) -> str:
+    """The text that `parse_changes` reads."""
+    return ", ".join(map(str, changes))
+
+
+def _parsed(text: str) -> Change:
+    match = _CHANGE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"must read SETTING=VALUE after EPOCHS, with commas between several, got {text.strip()!r}")
+    setting, value, after = match.groups()
+    if setting not in CHANGEABLE:
+        raise ValueError(f"must change one of {', '.join(CHANGEABLE)}, got {setting!r}")
+    try:
+        number = float(value)
+    except ValueError:
+        raise ValueError(f"must set {setting} to a number, got {value!r}") from None
+    if int(after) < 1:
+        raise ValueError(f"must come after >= 1 epochs, got {text.strip()!r}")
+    return Change(int(after), setting, number)
