@@ -158,7 +158,10 @@ TimeSteps = Annotated[
 
 def _loaded(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
-        load_plugin(name)
+        try:
+            load_plugin(name)
+        except UserError as error:  # so that it is said with its place, beside whatever else is wrong
+            raise ValueError(f"must be loadable: {'; '.join(error.problems)}") from error
     return names
 
 
