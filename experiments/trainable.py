@@ -153,7 +153,7 @@ class TrialTrainable(tune.Trainable):
         return None
 
     def _failed(self, status: Status, error: Exception, cause: Cause) -> Report:
-        return self._ended(status, reason_of(error), trace=traceback.format_exc(), cause=cause)
+        return self._ended(status, reason_of(error), trace=storable(traceback.format_exc()), cause=cause)
 
     def _ended(
         self,
@@ -174,11 +174,16 @@ class TrialTrainable(tune.Trainable):
 
 def reason_of(error: BaseException) -> str:
     """`ValueError: message (file.py:12)`, in one line."""
-    lines = str(error).strip().splitlines()
+    lines = storable(str(error)).strip().splitlines()
     text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     return text[:MAX_REASON] + where
+
+
+def storable(text: str) -> str:
+    """The text with `?` for what files and databases refuse: halves of surrogate pairs, and NUL."""
+    return text.encode(errors="replace").decode().replace("\0", "?")
 
 
 def _clean(share: Share) -> None:

@@ -23,7 +23,7 @@ from experiments.records import TrialRecords
 from experiments.report import Report
 from experiments.sections import Checkpoints, Share
 from experiments.stop import StopRequest
-from experiments.trainable import EPOCH, REPORT, TrialTrainable, reason_of
+from experiments.trainable import EPOCH, REPORT, TrialTrainable, reason_of, storable
 from ottt.errors import UserError
 from ottt.schema import Status
 
@@ -274,10 +274,10 @@ def _report(error: BaseException) -> Report:
     """What the end of a worker means for its trial."""
     reason = reason_of(getattr(error, "cause", None) or error)
     if isinstance(error, ray.exceptions.OutOfMemoryError):
-        return Report(Status.OUT_OF_MEMORY, reason=reason, traceback=str(error), cause=Cause.WORKER)
+        return Report(Status.OUT_OF_MEMORY, reason=reason, traceback=storable(str(error)), cause=Cause.WORKER)
     preempted = isinstance(error, ray.exceptions.RayActorError) and error.preempted
     cause = Cause.PREEMPTED if preempted else Cause.WORKER
-    return Report(Status.FAILED, reason=reason, traceback=str(error), cause=cause)
+    return Report(Status.FAILED, reason=reason, traceback=storable(str(error)), cause=cause)
 
 
 def _room(config: Mapping[str, Any]) -> tune.PlacementGroupFactory:

@@ -131,6 +131,16 @@ def test_an_error_ends_the_trial_and_not_the_worker(worker: Worker, monkeypatch:
     assert run(made)[-1].status is Status.FINISHED
 
 
+def test_what_an_error_says_can_be_stored(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def train_epoch(self: Trainer) -> dict[str, float]:
+        raise ValueError("Kanäle\0\udce9")
+
+    monkeypatch.setattr(Trainer, "train_epoch", train_epoch)
+    [report] = run(worker(SMALL))
+    assert (report.reason or "").startswith("ValueError: Kanäle?? (test_trainable.py:")
+    assert (report.traceback or "").strip().encode().decode().endswith("ValueError: Kanäle??")
+
+
 @pytest.mark.parametrize(
     ("error", "cause"),
     [(torch.OutOfMemoryError("tried 3 GiB"), Cause.DEVICE_MEMORY), (MemoryError(), Cause.WORKER)],
