@@ -128,12 +128,12 @@ def expand(spec: SweepSpec, cells: Iterable[Mapping[str, Any]] | None = None) ->
         config = spec.base.replace(cell)
         flat = config.flat()
         settings = {key: flat[key] for key in varied}
-        first = labels.setdefault(config.variant_hash, label(settings))
         if spec.baseline is not None and matches(cell, spec.baseline):
             baseline = config.variant_hash
-        if first != label(settings):
+        if (first := labels.get(config.variant_hash)) is not None:
             notes.append(f"{label(settings)} gives the same trials as {first}: planned once")
             continue
+        labels[config.variant_hash] = label(settings)
         for seed in spec.seeds:
             trials.append(_trial(config.replace({"seed": seed}), settings, seed))
     chosen = next((trial.settings for trial in trials if trial.variant == baseline), None)

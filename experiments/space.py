@@ -61,7 +61,10 @@ def domain(given: object) -> Domain:
         return Choice(tuple(given))
     found = _RANGE.fullmatch(given) if isinstance(given, str) else None
     if found is None or found[1] not in _KINDS:
-        raise ValueError(f"must be a list, or {', '.join(f'{kind}(low, high)' for kind in _KINDS)}; got {given!r}")
+        kinds = ", ".join(f"{kind}(low, high)" for kind in _KINDS)
+        is_cut = isinstance(given, str) and "(" in given and ")" not in given
+        hint = " (inside braces a range needs quotes)" if is_cut else ""
+        raise ValueError(f"must be a list, or {kinds}{hint}; got {given!r}")
     try:
         low, high = float(found[2]), float(found[3])
     except ValueError:

@@ -11,7 +11,7 @@ from experiments.space import domain
 from ottt import schema
 from ottt.config import TrialConfig
 from ottt.wording import describe
-from ottt.yamlfile import KeyPath
+from ottt.yamlfile import KeyPath, split_keys
 
 if TYPE_CHECKING:
     from experiments.spec import SweepSpec
@@ -19,29 +19,33 @@ if TYPE_CHECKING:
 Problem = tuple[KeyPath, str]
 
 
-def broken_rules(spec: "SweepSpec", *, unshaped: frozenset[str] = frozenset()) -> list[Problem]:
+def broken_rules(spec: "SweepSpec", *, unshaped: frozenset[KeyPath] = frozenset()) -> list[Problem]:
     """Every broken rule of `spec`.
 
     Args:
         spec: right in shape.
-        unshaped: keys that are missing from `spec` because their shape was wrong; nothing is said that could
-            only be the consequence of that.
+        unshaped: what is missing from `spec` because its shape was wrong; nothing is said that could only be the
+            consequence of that.
     """
-    grid = [*_settings(spec), *_zip_groups(spec)]
-    rows = [] if unshaped & {"axes", "zip"} else [*_vocabulary(spec)]
-    found = [
-        *grid,
-        *rows,
-        *_seeds(spec),
-        *_metric(spec),
-        *_held_out(spec),
-        *_search(spec),
-        *_population(spec),
-        *_checkpoints(spec),
-    ]
-    if not grid and not rows and not unshaped:
-        found += [*_reach(spec), *_variants(spec)]
-    return found
+    lost = {str(path[0]) for path in unshaped}
+    uneven = [*_zip_groups(spec)]
+    grid = [*_settings(spec), *uneven]
+    speechless = lost & {"axes", "zip"} or unshaped & {("search",), ("search", "space")}
+    rows = [] if speechless else [*_vocabulary(spec)]
+    found = [*grid, *rows, *_seeds(spec), *_metric(spec), *_search(spec), *_checkpoints(spec)]
+    if "base" not in lost:
+        found += _held_out(spec)
+    if not uneven and not lost & {"axes", "zip", "exclude"}:
+        found += _reach(spec, frozenset(part for path, _ in rows for part in (path[:1], path[:2])))
+        if "base" not in lost:
+            found += _population(spec)
+        if not grid and not rows and "base" not in lost:
+            found += _variants(spec)
+    return [(path, text) for path, text in found if not any(_within(path, wrong) for wrong in unshaped)]
+
+
+def _within(path: KeyPath, group: KeyPath) -> bool:
+    return split_keys(path)[: len(group)] == group
 
 
 def _settings(spec: "SweepSpec") -> Iterator[Problem]:
@@ -83,7 +87,7 @@ def _values(base: TrialConfig, path: KeyPath, values: tuple[Any, ...]) -> Iterat
             own = [line for line, place in zip(lines, located, strict=True) if place.startswith(key)]
             yield from (((*path, index), line) for line in own)
             continue
-        if path[0] == "axes" and normal in seen:
+        if path[0] != "zip" and normal in seen:
             yield (*path, index), f"{_dotted(path)} must have different values, got {value!r} twice"
         seen.append(normal)
 
@@ -104,32 +108,42 @@ def _zip_groups(spec: "SweepSpec") -> Iterator[Problem]:
         elif len(set(lengths.values())) > 1:
             counts = ", ".join(f"{length} of {key}" for key, length in lengths.items())
             yield ("zip", index), f"zip.{index} must have as many values of each setting, got {counts}"
+        else:
+            rows = [dict(zip(group, row, strict=True)) for row in zip(*group.values(), strict=True)]
+            yield from (
+                (("zip", index), f"zip.{index} must have different rows, got {row!r} twice")
+                for place, row in enumerate(rows)
+                if row in rows[:place]
+            )
 
 
 def _vocabulary(spec: "SweepSpec") -> Iterator[Problem]:
-    """Rows of `exclude` and the baseline speak of varied settings and their values only."""
+    """Rows of `exclude`, the baseline and the variants of `resources` speak of varied settings and values only."""
+    known: dict[str, tuple[Any, ...]] = {str(path[-1]): values for path, values in _varied(spec)}
     if spec.search is not None:
-        return
-    known = {str(path[-1]): values for path, values in _varied(spec)}
+        space = spec.search.space.items()
+        known = {key: tuple(given) if isinstance(given, list) else () for key, given in space}
     for path, row in _named_rows(spec):
-        if not row and path[0] == "exclude":
+        if not row and path[0] != "baseline":
             yield path, f"{_dotted(path)} must name at least one setting, got {{}}"
         for key, value in row.items():
             name = _dotted((*path, key))
             if key not in known:
                 yield (*path, key), f"{name} is not varied by the sweep{_meant(key, known)}, got {value!r}"
-            elif value not in known[key]:
+            elif known[key] and value not in known[key]:
                 values = ", ".join(map(repr, known[key]))
                 yield (*path, key), f"{name} must be one of the sweep's values {values}, got {value!r}"
 
 
 def _named_rows(spec: "SweepSpec") -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
-    for index, row in enumerate(spec.exclude):
-        yield ("exclude", index), row
-    if spec.baseline is not None and spec.search is None:
-        yield ("baseline",), spec.baseline
     for index, variant in enumerate(spec.resources.variants):
         yield ("resources", "variants", index, "when"), variant.when
+    if spec.search is not None:
+        return
+    for index, row in enumerate(spec.exclude):
+        yield ("exclude", index), row
+    if spec.baseline is not None:
+        yield ("baseline",), spec.baseline
 
 
 def _search(spec: "SweepSpec") -> Iterator[Problem]:
@@ -156,20 +170,27 @@ def _search(spec: "SweepSpec") -> Iterator[Problem]:
             yield from ((place[:3], line) for place, line in _values(spec.base, path, ends))
 
 
-def _reach(spec: "SweepSpec") -> Iterator[Problem]:
-    """Exclusions leave out something but not everything; the baseline is one variant."""
+def _reach(spec: "SweepSpec", wrong: frozenset[KeyPath]) -> Iterator[Problem]:
+    """Exclusions leave out something but not everything; the baseline is one variant.
+
+    Args:
+        spec: its zip groups even.
+        wrong: exclusions, or the baseline, of which something was said.
+    """
     cells = list(spec.cells())
+    if not cells:
+        return
     for index, row in enumerate(spec.exclude):
-        if not any(matches(cell, row) for cell in cells):
+        if ("exclude", index) not in wrong and not any(matches(cell, row) for cell in cells):
             yield ("exclude", index), f"exclude.{index} matches no combination, got {row!r}"
     variants = list(spec.variants())
-    if not variants:
+    if not variants and ("exclude",) not in wrong:
         yield ("exclude",), f"exclude must leave at least one variant, got none of {len(cells)}"
-    elif spec.baseline is not None and spec.search is None:
+    elif spec.baseline is not None and spec.search is None and ("baseline",) not in wrong:
         count = sum(matches(variant, spec.baseline) for variant in variants)
-        if count != 1:
-            free = [key for key in spec.varied() if key not in spec.baseline]
-            hint = f" (give {', '.join(free)} too)" if count and free else ""
+        free = [key for key in spec.varied() if key not in spec.baseline]
+        if not count or (count > 1 and free):  # else a value is there twice, which is said already
+            hint = f" (give {', '.join(free)} too)" if count else ""
             yield ("baseline",), f"baseline must match one variant{hint}, got {count} of {len(variants)}"
 
 
@@ -190,8 +211,8 @@ def _seeds(spec: "SweepSpec") -> Iterator[Problem]:
     for index, seed in enumerate(spec.seeds):
         if seed in spec.seeds[:index]:
             yield ("seeds", index), f"seeds must be different, got {seed!r} twice"
-        elif seed < 0:
-            yield ("seeds", index), f"seeds must be >= 0, got {seed!r}"
+        elif not 0 <= seed < 2**63:
+            yield ("seeds", index), f"seeds must be >= 0 and < 2^63, got {seed!r}"
 
 
 def _metric(spec: "SweepSpec") -> Iterator[Problem]:

@@ -55,7 +55,7 @@ def read_yaml(path: Path) -> Document:
     if not isinstance(loaded, CommentedMap):
         raise UserError(f"{path}: must hold `key: value` entries, got {_kind(loaded)}")
     lines: dict[KeyPath, int] = {}
-    return Document(str(path), _plain(loaded, (), lines), lines)
+    return Document(str(path), _plain(loaded, str(path), (), lines), lines)
 
 
 def parse_override(text: str) -> tuple[str, Any]:
@@ -67,7 +67,8 @@ def parse_override(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise UserError(f"override must read key.path=value, got {text!r}")
-    return key.strip(), _plain(_load(value, f"override {text!r}"), (), {})
+    name = f"override {text!r}"
+    return key.strip(), _plain(_load(value, name), name, (), {})
 
 
 def nest(values: Mapping[Any, Any]) -> dict[str, Any]:
@@ -127,20 +128,28 @@ def _load(text: str, name: str) -> Any:
         raise UserError(f"{name}: not valid YAML: {str(error).splitlines()[0]}") from error
 
 
-def _plain(value: Any, path: KeyPath, lines: dict[KeyPath, int]) -> Any:
-    """Builtin values in place of ruamel's, noting the line of every entry in `lines`."""
+def _plain(value: Any, name: str, path: KeyPath, lines: dict[KeyPath, int]) -> Any:
+    """Builtin values in place of ruamel's, noting the line of every entry in `lines`.
+
+    Raises:
+        UserError: a setting is given twice, dotted and nested.
+    """
     if isinstance(value, CommentedMap):
         plain = {}
         for key, item in value.items():
             inner = (*path, *split_keys((str(key),)))
-            if key in value.lc.data:
-                lines[inner] = value.lc.key(key)[0] + 1
-            plain[str(key)] = _plain(item, inner, lines)
+            if key in (value.lc.data or {}):  # what is merged or tagged has no line of its own
+                line = value.lc.key(key)[0] + 1
+                if inner in lines and not isinstance(item, CommentedMap):
+                    given = ".".join(map(str, inner))
+                    raise UserError(f"{name}:{line}: {given} must be given once, got it in line {lines[inner]} too")
+                lines[inner] = line
+            plain[str(key)] = _plain(item, name, inner, lines)
         return plain
     if isinstance(value, CommentedSeq):
-        for index in range(len(value)):
+        for index in value.lc.data or {}:
             lines[(*path, index)] = value.lc.item(index)[0] + 1
-        return [_plain(item, (*path, index), lines) for index, item in enumerate(value)]
+        return [_plain(item, name, (*path, index), lines) for index, item in enumerate(value)]
     if isinstance(value, bool) or value is None:
         return value
     for builtin in (int, float, str):

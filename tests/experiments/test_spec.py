@@ -126,6 +126,10 @@ AXES = "name: a\naxes: {neuron.tau: [1.25, 2.0], T: [2, 3]}\nseeds: 1\n"
         ("resources: {gpu: -1}", "resources.gpu must be a number of GPUs (>= 0) or auto, got -1"),
         ("resources: {variants: [{when: {T: 9}, gpu: 1}]}", "resources.variants.0.when.T must be one of the sweep's"),
         ("resources: {variants: [{when: {t: 2}}]}", "resources.variants.0.when.t is not varied by the sweep"),
+        ("resources: {variants: [{when: {}}]}", "resources.variants.0.when must name at least one setting, got {}"),
+        ("zip:\n - {batch_size: [8, 9, 8]}", "zip.0 must have different rows, got {'batch_size': 8} twice"),
+        ("base: {optim.lr: 0.1, optim: {lr: 0.2}}", "base.optim.lr must be given once, got it in line 4 too"),
+        ("base: {plugins: [nowhere.py]}", "plugins must be loadable: plugin nowhere.py: no such file in "),
         ("checkpoints: {seconds: -1}", "checkpoints.seconds must be >= 0, got -1"),
         ("retries: -1", "retries must be >= 0, got -1"),
         ("scheduler: {name: hyperband}", "scheduler.name must be one of asha, median, pbt, got 'hyperband'"),
@@ -148,6 +152,9 @@ def test_refuses(problems: Problems, text: str, expected: str) -> None:
         ("neuron.tau=3", "override: neuron.tau varies in the sweep a: give axes.neuron.tau=[...], got 'neuron.tau=3'"),
         ("axes.T=[2, x]", "override: T must be a whole number, got 'x'"),
         ("epochs", "override must read key.path=value, got 'epochs'"),
+        ("seds=3", "override: seds is not a known key (did you mean seeds?), got 'seds=3'"),
+        ("seeds=[9223372036854775808]", "override: seeds must be >= 0 and < 2^63, got 9223372036854775808"),
+        ("axes.T=[]", "override: axes.T must have at least one value, got []"),
     ],
 )
 def test_refuses_overrides(problems: Problems, override: str, expected: str) -> None:
