@@ -12,9 +12,10 @@ from uuid import uuid4
 
 from packaging.requirements import Requirement
 
+from analysis.address import explained
 from experiments.folder import STUDIES, Results, find_spec, shown
 from experiments.resources import gpus_here
-from experiments.storage import Seen, look
+from experiments.storage import Ask, Seen, look
 from ottt.errors import UserError, first_line
 
 DISTRIBUTION = "ottt-lab"
@@ -80,6 +81,8 @@ def disk(root: Path) -> Check:
     folder = next(path for path in (root, *root.parents) if path.exists())
     free = shutil.disk_usage(folder).free / 2**30
     found = f"{free:.1f} GiB are free in {shown(root)}"
+    if not folder.is_dir():
+        return Check("disk", found, f"{shown(folder)} must be a folder: choose another with --results")
     if not os.access(folder, os.W_OK):
         return Check("disk", found, f"{shown(folder)} must be writable: choose another folder with --results")
     too_little = free < MIN_FREE_GIB
@@ -110,9 +113,8 @@ def store(results: Results) -> Check:
         client = connect(results.store)
         client.delete_experiment(client.create_experiment(f"ottt-doctor-{uuid4().hex}"))
     except Exception as error:  # a store may raise anything; what it was is the finding
-        return Check(
-            "store", f"{shown_store}: {redacted(first_line(error))}", "check MLFLOW_TRACKING_URI and its server"
-        )
+        fix = "make the folder of results writable" if results.is_local else "check MLFLOW_TRACKING_URI and its server"
+        return Check("store", f"{shown_store}: {redacted(explained(error))}", fix)
     return Check("store", f"{shown_store} answers and can be written")
 
 
@@ -138,8 +140,8 @@ def cluster(root: Path) -> Iterator[Check]:
     try:
         with tuning.connected():
             yield devices(tuning.resources())
-            yield from machines(look(root, tuning.on_every_node), root)
-    except (ConnectionError, RuntimeError, OSError) as error:
+            yield from storage(root, tuning.on_every_node)
+    except (UserError, RuntimeError, OSError) as error:
         yield Check("ray", first_line(error), "check RAY_ADDRESS, or unset it for a Ray of this machine's own")
 
 
@@ -149,6 +151,16 @@ def devices(total: dict[str, float]) -> Check:
     found = f"{total.get('CPU', 0.0):g} CPUs, {counted:g} GPUs as Ray sees them, {here} GPUs in this machine"
     hides = counted < here
     return Check("ray", found, "look at CUDA_VISIBLE_DEVICES and `nvidia-smi`" if hides else None)
+
+
+def storage(root: Path, ask: Ask) -> Iterator[Check]:
+    """The folder of results as the machines of the cluster see it, and their clocks."""
+    try:
+        seen = look(root, ask)
+    except OSError as error:
+        yield Check("storage", first_line(error), "make the folder of results writable, or choose another")
+    else:
+        yield from machines(seen, root)
 
 
 def machines(seen: list[Seen], root: Path) -> Iterator[Check]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from uuid import uuid4
 
 from analysis.address import is_database
@@ -97,24 +97,31 @@ class Results:
             The request by which others ask this run to end.
 
         Raises:
-            UserError: another process holds it.
+            UserError: another process holds it, or nothing can be written here.
         """
-        path = self._lock(sweep)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(f"{shown(path.parent)}: the sweep {sweep} is running in another process") from None
-            run = f"{socket.gethostname()} {os.getpid()} {uuid4().hex}\n"
-            file.truncate(0)
-            file.write(run)
-            file.flush()
+        run = f"{socket.gethostname()} {os.getpid()} {uuid4().hex}\n"
+        with self._held(self._lock(sweep), run):
             request = self.stop_request(sweep, run)
             try:
                 yield request
             finally:
                 request.path.unlink(missing_ok=True)
+
+    def _held(self, path: Path, run: str) -> TextIO:
+        """The lock file, held and with `run` in it."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("a+")
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.truncate(0)
+            file.write(run)
+            file.flush()
+        except BlockingIOError:
+            sweep = path.parent
+            raise UserError(f"{shown(sweep)}: the sweep {sweep.name} is running in another process") from None
+        except OSError as error:
+            raise UserError(f"{shown(self.root)}: the folder of results must be writable, got {error}") from error
+        return file
 
     def is_locked(self, sweep: str) -> bool:
         """Whether a process runs the sweep now."""

@@ -18,6 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from experiments.agenda import Task
 from experiments.causes import Cause
+from experiments.cluster.access import refuse_silent
 from experiments.interrupt import Ending, handlers_kept
 from experiments.records import TrialRecords
 from experiments.report import Report
@@ -91,6 +92,7 @@ def _start(address: str) -> None:
     if address == "local":
         ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
     else:
+        refuse_silent(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
 
 

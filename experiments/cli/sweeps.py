@@ -18,6 +18,7 @@ from experiments.cli.arguments import (
     with_plugins,
 )
 from experiments.folder import Results, shown
+from ottt.errors import UserError, first_line
 
 
 def plan(
@@ -87,11 +88,14 @@ def export(
     stored, spec = place.read_plan(name), place.spec_of(name).read_text(encoding="utf-8")
     runs, history = load.runs(name, store=place.store), load.history(name, store=place.store)
     target = folder or Path(name)
-    target.mkdir(parents=True, exist_ok=True)
-    (target / "spec.yaml").write_text(spec, encoding="utf-8")
-    (target / "plan.json").write_text(json.dumps(stored, indent=1), encoding="utf-8")
-    runs.to_csv(target / "runs.csv", index=False)
-    history.to_csv(target / "history.csv", index=False)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        (target / "spec.yaml").write_text(spec, encoding="utf-8")
+        (target / "plan.json").write_text(json.dumps(stored, indent=1), encoding="utf-8")
+        runs.to_csv(target / "runs.csv", index=False)
+        history.to_csv(target / "history.csv", index=False)
+    except OSError as error:
+        raise UserError(f"--to must be a folder that can be written, got {target}: {first_line(error)}") from error
     for file in ("spec.yaml", "plan.json", "runs.csv", "history.csv"):
         print(f"wrote {shown((target / file).absolute())}")
 

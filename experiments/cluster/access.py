@@ -1,12 +1,14 @@
-"""The token that a cluster asks for."""
+"""Which cluster to use, and the token that it asks for."""
 
 import os
+import socket
 from collections.abc import MutableMapping
 from pathlib import Path
 
-from ottt.errors import UserError
+from ottt.errors import UserError, first_line
 
 MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
+CONNECT_S = 10.0  # for a cluster to answer at all
 
 
 def show_token(environment: MutableMapping[str, str] = os.environ) -> None:
@@ -43,3 +45,20 @@ def choose_cluster(address: str | None, environment: MutableMapping[str, str] = 
             " from elsewhere: ottt cluster submit"
         )
     environment["RAY_ADDRESS"] = address
+
+
+def refuse_silent(address: str) -> None:
+    """Say within seconds that no cluster is at `address`: Ray itself tries for minutes.
+
+    Raises:
+        UserError: it is no address, or nobody listens there.
+    """
+    if address == "auto" or "/" in address:
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise UserError(f"RAY_ADDRESS must be auto, local or HOST:PORT of a head, got {address}")
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(f"RAY_ADDRESS must be a cluster that runs, got {address}: {first_line(error)}") from error

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 
 from experiments import calibrate, doctor, resources, storage
 from experiments.calibrate import Measurement
+from experiments.cluster.access import refuse_silent
 from experiments.estimate import estimated, kind_of
 from experiments.folder import Results
 from experiments.plan import expand
@@ -159,7 +161,44 @@ def test_doctor_finds_a_store_that_cannot_be_written(tmp_path: Path, monkeypatch
     (tmp_path / "mlflow.db").mkdir()
     check = doctor.store(Results(tmp_path))
     assert not check.is_good
+    assert check.fix == "make the folder of results writable"
+
+
+def test_doctor_finds_a_server_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    check = doctor.store(Results(tmp_path))
+    assert check.found == "http://127.0.0.1:9: the server does not answer"
     assert check.fix == "check MLFLOW_TRACKING_URI and its server"
+
+
+def test_a_folder_that_cannot_be_written_is_one_finding_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    monkeypatch.chdir(tmp_path)
+    Path("results").touch()
+    root = tmp_path / "results"
+    assert doctor.disk(root).fix == "results must be a folder: choose another with --results"
+    [check] = doctor.storage(root, lambda visit: [visit()])
+    assert (check.name, check.fix) == ("storage", "make the folder of results writable, or choose another")
+    with pytest.raises(UserError) as caught, Results(root).lock("s"):
+        pass
+    [line] = caught.value.problems
+    assert line.startswith("results: the folder of results must be writable, got [Errno 20] Not a directory: ")
+
+
+def test_a_cluster_that_does_not_answer_is_said_at_once(tmp_path: Path) -> None:
+    place = Place(tmp_path, variables={"RAY_ADDRESS": "127.0.0.1:9"})
+    (tmp_path / "s.yaml").write_text("name: s\nbase: {epochs: 1}\nseeds: 1\n", encoding="utf-8")
+    began = time.monotonic()
+    done = place.ottt("sweep", "run", "s.yaml")
+    assert (done.returncode, done.stdout) == (2, "")
+    last = done.stderr.splitlines()[-1]
+    assert last == "error: RAY_ADDRESS must be a cluster that runs, got 127.0.0.1:9: [Errno 111] Connection refused"
+    assert time.monotonic() - began < 60
+    with pytest.raises(UserError, match="RAY_ADDRESS must be auto, local or HOST:PORT of a head, got head"):
+        refuse_silent("head")
+    [check] = [one for one in json.loads(place.ottt("doctor", "s.yaml", "--json").stdout) if one["name"] == "ray"]
+    assert check["fix"] == "check RAY_ADDRESS, or unset it for a Ray of this machine's own"
 
 
 def test_trials_that_ran_are_done_in_the_estimate(tmp_path: Path) -> None:

@@ -213,6 +213,9 @@ def test_list_and_export_hand_a_sweep_on(story: Story) -> None:
     hashes = [trial["trial"] for trial in json.loads(copy.stdout)["trials"]]
     plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
     assert hashes == [trial["trial"] for trial in plan["trials"]]
+    refused = story.place.ottt("sweep", "export", "tiny", "--to", "tiny.yaml")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: --to must be a folder that can be written, got tiny.yaml: ")
 
 
 def test_compare_writes_each_format(story: Story) -> None:
