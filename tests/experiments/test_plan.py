@@ -1,4 +1,7 @@
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from itertools import product
+from operator import or_
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +20,19 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "model.width": st.sampled_from([0.5, 1.0, 2.0]),
 }
 ROWS = {"optim.lr": st.sampled_from([0.01, 0.1, 1.0]), "batch_size": st.integers(1, 64)}
+MORE_ROWS = {"epochs": st.integers(1, 3), "loss.mse_weight": st.sampled_from([0.0, 0.5])}
 
 
 @st.composite
 def specs(draw: st.DrawFn) -> SweepSpec:
     keys = draw(st.lists(st.sampled_from(list(VALUES)), unique=True))
     axes = {key: draw(st.lists(VALUES[key], min_size=1, max_size=3, unique=True)) for key in keys}
-    rows = draw(st.lists(st.tuples(*ROWS.values()), max_size=3, unique=True))
-    group = {key: [row[i] for row in rows] for i, key in enumerate(ROWS)}
+    groups = []
+    for values in draw(st.sampled_from([[], [ROWS], [ROWS, MORE_ROWS]])):
+        rows = draw(st.lists(st.tuples(*values.values()), min_size=1, max_size=3, unique=True))
+        groups.append({key: [row[i] for row in rows] for i, key in enumerate(values)})
     seeds = draw(st.lists(st.integers(0, 100), min_size=1, max_size=4, unique=True))
-    return sweep(axes=axes, zip=[group] if rows else [], seeds=seeds)
+    return sweep(axes=axes, zip=groups, seeds=seeds)
 
 
 def sweep(
@@ -41,16 +47,22 @@ def sweep(
     return SweepSpec.from_document(Document("s.yaml", values), folder=Path())
 
 
+def settings_of(spec: SweepSpec) -> list[dict[str, Any]]:
+    """Every combination of a spec, written down without the code under test."""
+    rows = [[{key: value} for value in values] for key, values in spec.axes.items()]
+    rows += [[dict(zip(group, row, strict=True)) for row in zip(*group.values(), strict=True)] for group in spec.zip]
+    return [reduce(or_, parts, {}) for parts in product(*rows)]
+
+
 @given(specs())
 def test_expansion_is_deterministic_and_complete(spec: SweepSpec) -> None:
     plan = expand(spec)
     assert plan == expand(spec)
-    cells = 1
-    for values in spec.axes.values():
-        cells *= len(values)
-    rows = [len(next(iter(group.values()))) for group in spec.zip]
-    assert len(plan.trials) == cells * (rows[0] if rows else 1) * len(spec.seeds)
-    assert len({trial.trial for trial in plan.trials}) == len(plan.trials)
+    every = [(settings, seed) for settings in settings_of(spec) for seed in spec.seeds]
+    assert [(dict(trial.settings), trial.seed) for trial in plan.trials] == every
+    for trial, (settings, seed) in zip(plan.trials, every, strict=True):
+        assert trial.config.flat() == TrialConfig().flat() | settings | {"seed": seed}
+    assert len({trial.trial for trial in plan.trials}) == len(every)
 
 
 @given(specs())
@@ -64,12 +76,17 @@ def test_every_variant_has_the_same_seeds(spec: SweepSpec) -> None:
 
 @given(specs(), st.data())
 def test_what_is_excluded_is_gone_and_nothing_else(spec: SweepSpec, data: st.DataObject) -> None:
-    cells = list(spec.cells())
-    if len(cells) < 2:
-        return
-    row = data.draw(st.sampled_from(cells))
-    left = expand(spec.model_copy(update={"exclude": (row,)})).trials
-    assert [trial for trial in expand(spec).trials if trial.settings != row] == list(left)
+    cells = settings_of(spec)
+    parts = [data.draw(st.sampled_from(cells)) for _ in range(data.draw(st.integers(1, 2)))]
+    rows = [
+        {key: cell[key] for key in data.draw(st.sets(st.sampled_from(sorted(cell)), min_size=1))}
+        for cell in parts
+        if cell
+    ]
+    left = expand(spec.model_copy(update={"exclude": tuple(rows)})).trials
+    out = [cell for cell in cells if any(row.items() <= cell.items() for row in rows)]
+    assert (len(out) > 0) == (len(rows) > 0)
+    assert list(left) == [trial for trial in expand(spec).trials if trial.settings not in out]
 
 
 @given(specs())
@@ -79,6 +96,12 @@ def test_hashes_are_equal_iff_effective_settings_are(spec: SweepSpec) -> None:
     assert len(effective) == len({trial.trial for trial in trials})
     moved = spec.model_copy(update={"base": spec.base.replace({"data.root": "/elsewhere"})})
     assert [trial.trial for trial in expand(moved).trials] == [trial.trial for trial in trials]
+
+
+def test_variants_that_are_equal_once_read_are_planned_once() -> None:
+    plan = expand(sweep(axes={}, zip=[{"T_eval": ["1,2", [1, 2]]}]))
+    assert len(plan.trials) == 2
+    assert plan.notes == ("T_eval=[1, 2] gives the same trials as T_eval=[1, 2]: planned once",)
 
 
 def test_settings_are_those_of_the_configuration() -> None:
