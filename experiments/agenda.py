@@ -36,6 +36,7 @@ class Task:
 class _Attempts:
     task: Task
     failed: int = 0  # attempts that count against the retries
+    was_replaced: bool = False  # whether a worker that could not take it was
 
 
 class Agenda:
@@ -103,13 +104,16 @@ class Agenda:
                 return None
             case Cause.PREEMPTED:
                 wait = 0.0
+            case Cause.RESET if not attempts.was_replaced:
+                attempts.was_replaced = True
+                wait = 0.0
             case Cause.DEVICE_MEMORY:
                 share = attempts.task.share
                 if not 0 < share.gpu < 1:
                     return None
                 attempts.task = replace(attempts.task, share=replace(share, gpu=1.0))
                 wait = 0.0
-            case Cause.WORKER:
+            case Cause.WORKER | Cause.RESET:
                 if attempts.failed >= self._retries:
                     return None
                 wait = FIRST_WAIT_S * WAIT_FACTOR**attempts.failed

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
-from experiments.causes import Cause
+from experiments.causes import Cause, ResetFailed
 from experiments.records import Epoch, TrialRecords
 from experiments.report import Report
 from experiments.sections import Checkpoints, Share
@@ -58,10 +58,21 @@ class TrialTrainable(tune.Trainable):
         self._records = records
         self._checkpoints = checkpoints
         self._request = request
-        self.reset_config(config)
+        self._take(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next trial; nothing of the last one is left."""
+        """Take the next trial; nothing of the last one is left.
+
+        Raises:
+            ResetFailed: that does not work here any more; Tune ends this worker.
+        """
+        try:
+            self._take(new_config)
+        except Exception as error:
+            raise ResetFailed(reason_of(error)) from error
+        return True
+
+    def _take(self, new_config: dict[str, Any]) -> None:
         self._trial: str = new_config["trial"]
         self._config = TrialConfig.model_validate_json(new_config["config"])
         self._trainer: Trainer | None = None
@@ -69,7 +80,6 @@ class TrialTrainable(tune.Trainable):
         self._share: Share = new_config["share"]
         self._until: int | None = new_config["until"]
         _clean(self._share)
-        return True
 
     def step(self) -> dict[str, Any]:
         """Train one epoch."""

@@ -17,7 +17,7 @@ from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from experiments.agenda import Task
-from experiments.causes import Cause
+from experiments.causes import Cause, ResetFailed
 from experiments.cluster.access import refuse_silent
 from experiments.interrupt import Ending, handlers_kept
 from experiments.records import TrialRecords
@@ -274,11 +274,12 @@ def _leave_if_asked(events: Events, ending: Ending) -> None:
 
 def _report(error: BaseException) -> Report:
     """What the end of a worker means for its trial."""
-    reason = reason_of(getattr(error, "cause", None) or error)
+    origin = getattr(error, "cause", None) or error
+    reason = reason_of(origin)
     if isinstance(error, ray.exceptions.OutOfMemoryError):
         return Report(Status.OUT_OF_MEMORY, reason=reason, traceback=storable(str(error)), cause=Cause.WORKER)
     preempted = isinstance(error, ray.exceptions.RayActorError) and error.preempted
-    cause = Cause.PREEMPTED if preempted else Cause.WORKER
+    cause = Cause.RESET if isinstance(origin, ResetFailed) else Cause.PREEMPTED if preempted else Cause.WORKER
     return Report(Status.FAILED, reason=reason, traceback=storable(str(error)), cause=cause)
 
 

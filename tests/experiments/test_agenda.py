@@ -1,6 +1,6 @@
 import pytest
 
-from experiments.agenda import Agenda, Task
+from experiments.agenda import FIRST_WAIT_S, Agenda, Task
 from experiments.causes import Cause
 from experiments.sections import Share
 from ottt.config import TrialConfig
@@ -60,6 +60,15 @@ def test_preemption_counts_against_nothing() -> None:
     for _ in range(10):
         agenda.next(0.0)
         assert agenda.fail("a", Cause.PREEMPTED, 0.0) == 0.0
+
+
+def test_a_worker_that_cannot_take_a_trial_is_replaced_once_for_nothing() -> None:
+    agenda = agenda_of([task("a")], retries=1)
+    waits = []
+    for _ in range(3):
+        agenda.next(100.0)
+        waits.append(agenda.fail("a", Cause.RESET, 0.0))
+    assert waits == [0.0, FIRST_WAIT_S, None]
 
 
 def test_what_does_not_fit_on_a_part_of_a_gpu_gets_a_whole_one_once() -> None:
