@@ -29,7 +29,7 @@ BULK_RUNS = 100  # per request at most, as MLflow limits them
 BULK_POINTS = 25_000  # per answer; MLflow cuts off the rest and says nothing
 REQUESTS = 4  # under way at once
 
-Point = tuple[str, str, int, int, float]  # run, metric, step, timestamp, value
+Piece = tuple[Sequence[str], Sequence[str], Sequence[int], Sequence[int], Sequence[float]]  # see `PointCollector.add`
 
 
 class ClientStore:
@@ -52,10 +52,8 @@ class ClientStore:
         """See `Store`."""
         collector = PointCollector()
         asked = self._bulk(runs) if self._uri.startswith(("http://", "https://")) else self._one_by_one(runs)
-        for found in asked:
-            if found:
-                ids, metrics, steps, timestamps, values = zip(*found, strict=True)
-                collector.add(ids, metrics, steps, timestamps, values)
+        for piece in asked:
+            collector.add(*piece)
         return collector.points()
 
     def marks(self, runs: Sequence[StoredRun]) -> dict[str, str]:
@@ -87,16 +85,22 @@ class ClientStore:
                 return [] if found is None else [found.experiment_id]
             return [experiment.experiment_id for experiment in _paged(self._client.search_experiments)]
 
-    def _one_by_one(self, runs: Sequence[StoredRun]) -> Iterator[list[Point]]:
+    def _one_by_one(self, runs: Sequence[StoredRun]) -> Iterator[Piece]:
         for run in runs:
             for metric in run.metrics:
                 yield self._history(run.id, metric)
 
-    def _history(self, run: str, metric: str) -> list[Point]:
+    def _history(self, run: str, metric: str) -> Piece:
         points = self._client.get_metric_history(run, metric)
-        return [(run, metric, point.step, point.timestamp, point.value) for point in points]
+        return (
+            [run] * len(points),
+            [metric] * len(points),
+            [point.step for point in points],
+            [point.timestamp for point in points],
+            [point.value for point in points],
+        )
 
-    def _bulk(self, runs: Sequence[StoredRun]) -> Iterator[list[Point]]:
+    def _bulk(self, runs: Sequence[StoredRun]) -> Iterator[Piece]:
         metrics = sorted({metric for run in runs for metric in run.metrics})
         having = {metric: [run.id for run in runs if metric in run.metrics] for metric in metrics}
         wanted = [
@@ -105,9 +109,10 @@ class ClientStore:
             for start in range(0, len(ids), BULK_RUNS)
         ]
         with _answering(self._uri), ThreadPoolExecutor(REQUESTS) as pool:
-            yield from pool.map(lambda one: self._complete(*one), wanted)
+            for pieces in pool.map(lambda one: self._complete(*one), wanted):
+                yield from pieces
 
-    def _complete(self, metric: str, runs: list[str]) -> list[Point]:
+    def _complete(self, metric: str, runs: list[str]) -> list[Piece]:
         """All points of one metric, asked for in halves where an answer may have been cut."""
         answer = http_request(
             get_default_host_creds(self._uri), BULK, "GET", params={"run_id": runs, "metric_key": metric}
@@ -116,9 +121,11 @@ class ClientStore:
             raise MlflowException(f"{BULK} answered {answer.status_code}: {answer.text[:200]}")
         found = answer.json()["metrics"]
         if len(found) < BULK_POINTS:
-            return [(point["run_id"], metric, point["step"], point["timestamp"], point["value"]) for point in found]
+            # Column by column: a tuple per point would cost more than reading the answer.
+            steps, timestamps, values = ([point[key] for point in found] for key in ("step", "timestamp", "value"))
+            return [([point["run_id"] for point in found], [metric] * len(found), steps, timestamps, values)]
         if len(runs) == 1:
-            return self._history(runs[0], metric)
+            return [self._history(runs[0], metric)]
         middle = len(runs) // 2
         return self._complete(metric, runs[:middle]) + self._complete(metric, runs[middle:])
 

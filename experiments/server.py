@@ -14,6 +14,7 @@ from ottt.errors import UserError
 
 PASSWORD = "MLFLOW_AUTH_ADMIN_PASSWORD"
 SHORTEST_PASSWORD = 12  # characters, as MLflow wants them
+LOOP = "experiments.server_loop:event_loop"
 
 _AUTH = """\
 [mlflow]
@@ -79,7 +80,14 @@ class Server:
         # MLflow compares with what the browser sends, which names the port unless it is the usual one.
         allowed = [f"{host}{port}" for host in self._hosts() for port in ("", f":{self.port}")]
         words = [sys.executable, "-m", "mlflow", "server", "--host", self.host, "--port", str(self.port)]
-        words += ["--workers", str(self.workers), "--allowed-hosts", ",".join(allowed)]
+        words += [
+            "--workers",
+            str(self.workers),
+            "--uvicorn-opts",
+            f"--loop {LOOP}",
+            "--allowed-hosts",
+            ",".join(allowed),
+        ]
         words += ["--artifacts-destination", str(self.results.root / "artifacts")]
         return [*words, "--app-name", "basic-auth"] if self.asks else words
 

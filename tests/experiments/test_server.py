@@ -1,3 +1,6 @@
+import gc
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +29,13 @@ def test_alone_it_is_for_this_machine_without_a_password(tmp_path: Path) -> None
     assert "--app-name" not in server.command()
     assert server.address == "http://127.0.0.1:5000"
     assert server.environment({})["MLFLOW_BACKEND_STORE_URI"] == f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+
+def test_its_processes_search_for_garbage_less_often(tmp_path: Path) -> None:
+    module, function = option(Server(Results(tmp_path)), "--uvicorn-opts").removeprefix("--loop ").split(":")
+    code = f"import gc; from {module} import {function} as start; start().close(); print(*gc.get_threshold())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["50000", *map(str, gc.get_threshold()[1:])]
 
 
 def test_open_to_others_it_asks_for_a_password_which_is_in_no_command(tmp_path: Path) -> None:
