@@ -121,7 +121,6 @@ class ClientStore:
             raise MlflowException(f"{BULK} answered {answer.status_code}: {answer.text[:200]}")
         found = answer.json()["metrics"]
         if len(found) < BULK_POINTS:
-            # Column by column: a tuple per point would cost more than reading the answer.
             steps, timestamps, values = ([point[key] for point in found] for key in ("step", "timestamp", "value"))
             return [([point["run_id"] for point in found], [metric] * len(found), steps, timestamps, values)]
         if len(runs) == 1:

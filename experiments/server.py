@@ -80,14 +80,8 @@ class Server:
         # MLflow compares with what the browser sends, which names the port unless it is the usual one.
         allowed = [f"{host}{port}" for host in self._hosts() for port in ("", f":{self.port}")]
         words = [sys.executable, "-m", "mlflow", "server", "--host", self.host, "--port", str(self.port)]
-        words += [
-            "--workers",
-            str(self.workers),
-            "--uvicorn-opts",
-            f"--loop {LOOP}",
-            "--allowed-hosts",
-            ",".join(allowed),
-        ]
+        words += ["--workers", str(self.workers), "--uvicorn-opts", f"--loop {LOOP}"]
+        words += ["--allowed-hosts", ",".join(allowed)]
         words += ["--artifacts-destination", str(self.results.root / "artifacts")]
         return [*words, "--app-name", "basic-auth"] if self.asks else words
 
