@@ -33,12 +33,20 @@ Piece = tuple[Sequence[str], Sequence[str], Sequence[int], Sequence[int], Sequen
 
 
 class ClientStore:
-    """The store at a tracking URI, with `page` runs per request."""
+    """The store at a tracking URI, with `page` runs per request.
+
+    Raises:
+        UserError: MLflow knows no such kind of store.
+    """
 
     def __init__(self, uri: str, *, page: int = PAGE) -> None:
         self._uri = uri
         self._page = page
-        self._client = MlflowClient(tracking_uri=uri)
+        try:
+            self._client = MlflowClient(tracking_uri=uri)
+        except MlflowException as error:
+            known = "sqlite:////abs/mlflow.db, postgresql://... or http://..."
+            raise UserError(f"store must be {known}, got {shown_uri(uri)}") from error
 
     def runs(self, kind: Kind, *, sweep: str | None = None, values: bool = True) -> list[StoredRun]:
         """See `Store`; the values come in any case."""

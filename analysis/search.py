@@ -44,7 +44,11 @@ def find(given: str, *, store: str) -> StoredRun:
     if not _PREFIX.fullmatch(given):
         raise UserError(f"run must be at least 4 characters of the id of a run or of a trial, got {given!r}")
     source = open_store(store)
-    found = source.search(f"attributes.run_id LIKE '{given}%'") or source.search(f"tags.`{Tag.TRIAL}` LIKE '{given}%'")
+    by_run = source.search(f"attributes.run_id LIKE '{given}%'")  # in which _ stands for any character
+    found = [run for run in by_run if run.id.startswith(given)]
+    if not found:
+        by_trial = source.search(f"tags.`{Tag.TRIAL}` LIKE '{given}%'")
+        found = [run for run in by_trial if run.tags[Tag.TRIAL].startswith(given)]
     if len(found) == 1:
         return found[0]
     if not found:

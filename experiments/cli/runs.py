@@ -83,7 +83,7 @@ def query(
     if as_csv:
         shown.to_csv(sys.stdout, index=False)
     elif as_json:
-        print(shown.to_json(orient="records", date_format="iso", double_precision=15, indent=2))
+        print(json.dumps(_plain(shown.to_dict("records")), indent=2))
     else:
         print(_table(shown))
     if len(shown) < len(chosen):
@@ -135,7 +135,7 @@ def _columns(asked: str | None, found: "pd.DataFrame") -> list[str]:
     if asked is None:
         return usual
     names = [name.strip() for name in asked.removeprefix("+").split(",") if name.strip()]
-    for name in names:
+    for name in names or [asked]:
         _check(name, found, "--columns")
     return list(dict.fromkeys([*usual, *names] if asked.startswith("+") else names))
 
@@ -197,11 +197,13 @@ def _cell(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """JSON has neither NaN nor infinity: None and text in their place."""
+    """JSON has neither NaN nor infinity nor times: None and text in their place."""
     if isinstance(value, dict):
         return {key: _plain(one) for key, one in value.items()}
     if isinstance(value, list):
         return [_plain(one) for one in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else str(value)
     return value

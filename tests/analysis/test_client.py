@@ -65,3 +65,8 @@ def test_a_search_finds_the_same_and_is_refused_the_same(server: TrackingServer)
         search("no condition", store=server.uri)
     assert len(by_server.value.problems) == 1
     assert "\n" not in str(by_server.value)
+
+
+def test_an_unknown_kind_of_store_is_refused_without_its_password() -> None:
+    with pytest.raises(UserError, match=r"store must be sqlite:.* or http://..., got foo://host$"):
+        search(store="foo://me:passw0rd@host")

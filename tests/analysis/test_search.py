@@ -53,6 +53,9 @@ def test_a_run_is_found_by_the_beginning_of_its_id_or_its_trial_s(store: str) ->
         find("t0000-1", store=store)
     with pytest.raises(UserError, match="must be one of the store's, got 'ffff'"):
         find("ffff", store=store)
+    for wildcards in ("____", "t0001_1"):
+        with pytest.raises(UserError, match=f"must be one of the store's, got '{wildcards}'"):
+            find(wildcards, store=store)
     with pytest.raises(UserError, match="at least 4 characters"):
         find("x' OR", store=store)
 

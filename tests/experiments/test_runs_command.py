@@ -3,11 +3,13 @@
 import csv
 import io
 import json
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from analysis.search import search
 from experiments.cli.runs import app
 from ottt.errors import UserError
 from tests.analysis.synthetic import SyntheticSweep, write
@@ -66,6 +68,22 @@ def test_what_is_cut_off_is_said() -> None:
 def test_an_unknown_column_is_answered_with_near_ones() -> None:
     with pytest.raises(UserError, match=r"--sort must name columns of these runs, such as .*test/top1.*got 'test/top'"):
         ottt_runs("--sort", "test/top")
+
+
+@pytest.mark.parametrize("columns", [",", "+", ""])
+def test_columns_that_name_none_are_refused(columns: str) -> None:
+    with pytest.raises(UserError, match="--columns must name columns of these runs"):
+        ottt_runs("--columns", columns)
+
+
+def test_json_holds_numbers_exactly_and_times_as_text(folder: Path) -> None:
+    [told] = json.loads(ottt_runs("--json", "--limit", "1", "--columns", "trial,started,reason,val/top1"))
+    [run] = search(f"tags.`ottt.trial` = '{told['trial']}'", store=f"sqlite:///{folder / 'mlflow.db'}").to_dict(
+        "records"
+    )
+    assert told["val/top1"] == run["val/top1"]
+    assert datetime.fromisoformat(told["started"]) == run["started"]
+    assert told["reason"] is None
 
 
 def test_a_run_and_what_differs_from_another() -> None:
