@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from experiments.records import Epoch, Record
+from experiments.redact import redactor
 from ottt.schema import Tag
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ class StoredRun:
         """Those of the first attempt stay: MLflow changes none, and all that matters is in the trial's hash."""
         from mlflow.entities import Param
 
-        missing = [Param(key, str(value)) for key, value in config.items() if key not in self.params]
+        redact = redactor()
+        missing = [Param(key, redact(str(value))) for key, value in config.items() if key not in self.params]
         for batch in _batches(missing, MAX_PARAMS):
             self.client.log_batch(self.id, params=batch)
         self.params |= config.keys()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.address import explained, is_database, shown_uri
-from experiments.folder import Results, shown
+from experiments.folder import Results
 from experiments.mlflow_sink import MlflowSink
 from experiments.plan import Plan, plan_in
 from experiments.provenance import Provenance
@@ -53,8 +53,6 @@ def sync(sweep: str, *, results: Results, store: str | None = None) -> Synced:
     with results.lock(sweep):
         found = {trial.trial: results.records.read(trial.trial) for trial in plan.trials}
         records = {trial: record for trial, record in found.items() if record is not None}
-        if not records:
-            raise UserError(f"{shown(results.root)}: sweep must have begun a trial to be written, {sweep} has none")
         status = _status(plan, records)
         sink = MlflowSink(
             plan,
@@ -78,20 +76,23 @@ def sync(sweep: str, *, results: Results, store: str | None = None) -> Synced:
             raise
         except Exception as error:
             raise StoreError(f"store {shown_uri(target)}: {redacted(explained(error))}") from error
-    return Synced(plan, Counter(record.status for record in records.values()), status)
+    left = {Status.RUNNING: Status.INTERRUPTED}  # as `close` has told the store
+    return Synced(plan, Counter(left.get(record.status, record.status) for record in records.values()), status)
 
 
 def _status(plan: Plan, records: Mapping[str, Record]) -> Status:
     """Of the sweep: whatever did not end was interrupted, since nothing runs now."""
     statuses = [records[trial.trial].status if trial.trial in records else None for trial in plan.trials]
-    if all(status in plan.done for status in statuses):
+    if statuses and all(status in plan.done for status in statuses):
         return Status.FINISHED
     has_failed = any(status in (Status.FAILED, Status.OUT_OF_MEMORY) for status in statuses)
     return Status.FAILED if has_failed else Status.INTERRUPTED
 
 
 def _provenance(records: Mapping[str, Record]) -> Provenance:
-    """Of the process that began the latest trial."""
+    """Of the process that began the latest trial; of this one where none has begun."""
+    if not records:
+        return Provenance.current()
     latest = max(records.values(), key=lambda record: record.started)
     return Provenance(latest.commit, latest.dirty, latest.versions, latest.host, latest.diff)
 

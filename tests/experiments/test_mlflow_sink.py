@@ -44,6 +44,20 @@ def test_a_trial_becomes_a_child_run(opened: Opened, folder: Path) -> None:
     assert rows(folder, "SELECT start_time, end_time FROM runs WHERE name LIKE 'tau%'") == [(10_000, 20_000)]
 
 
+def test_no_secret_is_a_param(opened: Opened, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_TOKEN", "canary-17")
+    planned = plan([1.25])
+    trial = planned.trials[0]
+    told = record(trial)
+    settings = told.config | {"data.root": "s3://me:passw0rd@host/data", "plugins": ["canary-17.py"]}
+    writer = opened(planned)
+    writer.reconcile(trial, replace(told, config=settings), [])
+    params = dict(rows(folder, "SELECT key, value FROM params"))
+    assert params["data.root"] == "s3://***@host/data"
+    assert params["plugins"] == "['***.py']"
+    assert params["neuron.tau"] == "1.25"
+
+
 def test_the_parent_holds_spec_and_plan_and_is_found_again(opened: Opened, folder: Path) -> None:
     opened(plan([2.0])).close(Status.INTERRUPTED)
     assert rows(folder, "SELECT status, name FROM runs") == [("KILLED", "sweep")]
