@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from secrets import token_urlsafe
+from socket import AF_INET, AF_INET6, create_server
 
 from analysis.address import is_database, set_up_mlflow, shown_uri
 from experiments.folder import Results
@@ -108,7 +109,18 @@ class Server:
         return own | {name: value for name, value in inherited.items() if name != "MLFLOW_TRACKING_URI"}
 
     def prepare(self) -> None:
-        """Make the store and what the server reads at its start."""
+        """Make the store and what the server reads at its start.
+
+        Raises:
+            UserError: nobody can listen there; MLflow would say so and end as if all were well.
+        """
+        try:
+            create_server((self.host, self.port), family=AF_INET6 if ":" in self.host else AF_INET).close()
+        except OSError as error:
+            problem = f"{error.strerror}".partition(" (")[0]
+            raise UserError(
+                f"--host and --port must be where a server can listen, got {self.host} {self.port}: {problem}"
+            ) from error
         set_up_mlflow()
         connect(self.results.store)
         if self.asks:

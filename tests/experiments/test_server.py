@@ -2,6 +2,7 @@ import gc
 import subprocess
 import sys
 from pathlib import Path
+from socket import create_server
 
 import pytest
 
@@ -80,3 +81,11 @@ def test_a_server_is_not_served_again(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:passw0rd@host:5000")
     with pytest.raises(UserError, match="must name a database to be served, got http://host:5000"):
         Server(Results(tmp_path))
+
+
+def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
+    with create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match=rf"got 127.0.0.1 {port}: Address already in use$"):
+            Server(Results(tmp_path), port=port).prepare()
+    assert not list(tmp_path.iterdir())
