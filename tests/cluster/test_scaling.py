@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID
 
 from experiments.cluster.layout import COMMANDS
 from experiments.records import TrialRecords
@@ -29,7 +30,14 @@ def head(tmp_path: Path) -> Iterator[Host]:
     """A head that trains nothing, and an autoscaler that may add two workers with two GPUs each."""
     worker = {"resources": {"CPU": 4, "GPU": 2}, "node_config": {}, "min_workers": 0, "max_workers": 2}
     with lab(tmp_path) as made:
-        fake = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_AUTH_MODE": "token"}
+        fake = {
+            "RAY_FAKE_CLUSTER": "1",
+            "RAY_enable_autoscaler_v2": "1",  # as `ray up` has it for clouds
+            "RAY_CLOUD_INSTANCE_ID": FAKE_HEAD_NODE_ID,
+            "RAY_NODE_TYPE_NAME": HEAD,
+            "AUTOSCALER_UPDATE_INTERVAL_S": "1",
+            "RAY_AUTH_MODE": "token",
+        }
         host = made.host("head", variables=fake)
         config = {
             "cluster_name": "fake",
@@ -41,6 +49,8 @@ def head(tmp_path: Path) -> Iterator[Host]:
                 "gcs_address": f"{host.address}:{PORT}",
                 "disable_node_updaters": True,
                 "disable_launch_config_check": True,
+                "launch_multiple": True,
+                "head_node_id": FAKE_HEAD_NODE_ID,
             },
             "available_node_types": {
                 HEAD: {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
@@ -73,6 +83,7 @@ def test_demand_starts_workers_and_idleness_ends_them(head: Host, tmp_path: Path
     driver = head.start(sys.executable, "-m", "experiments.cli", *words, "--address", f"{head.address}:{PORT}")
     try:
         until(lambda: workers() == 2 or driver.poll() is not None, "the demand of 8 half GPUs started no two workers")
+        assert driver.poll() is None, driver.communicate()
         _, said = driver.communicate(timeout=400)
     finally:
         driver.kill()
