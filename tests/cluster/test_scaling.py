@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID
+from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID, FakeMultiNodeProvider
 
 from experiments.cluster.layout import COMMANDS
 from experiments.records import TrialRecords
@@ -45,12 +45,13 @@ def head(tmp_path: Path) -> Iterator[Host]:
             "idle_timeout_minutes": 0.1,
             "upscaling_speed": 4.0,
             "provider": {
-                "type": "fake_multinode",
+                "type": "external",
+                "module": f"{FakeMultiNodeProvider.__module__}.{FakeMultiNodeProvider.__name__}",
                 "gcs_address": f"{host.address}:{PORT}",
+                "head_node_id": FAKE_HEAD_NODE_ID,
+                "launch_multiple": True,
                 "disable_node_updaters": True,
                 "disable_launch_config_check": True,
-                "launch_multiple": True,
-                "head_node_id": FAKE_HEAD_NODE_ID,
             },
             "available_node_types": {
                 HEAD: {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
