@@ -30,11 +30,11 @@ QUICK = {
 STARTS = 3  # Ray gives a node 30 s to start, which a busy machine may exceed
 
 
-def why_not() -> str | None:
-    """Why there can be no hosts here; None where there can."""
+def why_not(*programs: str) -> str | None:
+    """Why there can be no hosts here, with these programs; None where there can."""
     if os.geteuid() != 0:
         return "needs root for network namespaces"
-    if missing := [name for name in ("ip", "unshare", "nsenter") if shutil.which(name) is None]:
+    if missing := [name for name in ("ip", "unshare", "nsenter", *programs) if shutil.which(name) is None]:
         return f"needs {', '.join(missing)}"
     name = f"ottt-{os.getpid()}-probe"
     if subprocess.run(["ip", "netns", "add", name], capture_output=True).returncode != 0:

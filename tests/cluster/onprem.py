@@ -7,6 +7,7 @@ host is the laptop: it brings the cluster up, submits a sweep, looks at it, and 
 the last commit and installs it; pip finds the other packages in this environment, since the hosts reach no registry.
 """
 
+import re
 import subprocess
 import sys
 import sysconfig
@@ -17,7 +18,7 @@ from tests.cluster.lab import BIN, ROOT, TOKEN, Host, Lab, lab, until, why_not
 
 SPEC = """\
 name: onprem
-base: {T: 2, epochs: 2, batch_size: 256, model.width: 0.25, device: cpu}
+base: {T: 2, epochs: 4, batch_size: 256, model.width: 0.25, device: cpu}
 axes: {rule.update: [accumulate, online]}
 seeds: 2
 """
@@ -41,12 +42,14 @@ export PATH={BIN}:$PATH PYTHONPATH=$HOME/ottt-lab:{sysconfig.get_path("purelib")
 export PIP_NO_INDEX=1 PIP_NO_BUILD_ISOLATION=0 PIP_DISABLE_PIP_VERSION_CHECK=1
 """
 PLAIN = ("--log-style=pretty", "--log-color=false")  # as a terminal shows it
+NODES = "3 local.cluster.node"  # Ray's status of a head and two workers that are all set up
+TRIAL = "^ray::.*Trainable"  # an actor that trains
 START_S = 300.0  # the head installs this project on the workers
 END_S = 180.0  # a worker looks for its lost head for a minute before it ends itself
 
 
 def main() -> int:
-    if (reason := why_not()) is not None:
+    if (reason := why_not("sshd", "ssh", "rsync", "git", "curl")) is not None:
         print(reason, file=sys.stderr)
         return 2
     with TemporaryDirectory(prefix="onprem-") as folder, lab(Path(folder)) as made:
@@ -58,9 +61,13 @@ def main() -> int:
         laptop.start("ray", "dashboard", str(file))
         print(f"$ ray dashboard {file.name} &\n", flush=True)
         until(lambda: laptop.run("curl", "--silent", "127.0.0.1:8265").returncode == 0, "no dashboard")
-        until(lambda: all(host.pids("raylet/raylet") for host in hosts), "not all nodes started", seconds=START_S)
+        until(lambda: NODES in hosts[0].run("ray", "status").stdout, "not all nodes started", seconds=START_S)
         show(laptop, "ray", "exec", *PLAIN, str(file), "ray status")
-        show(laptop, "ottt", "cluster", "submit", str(spec), "--follow")
+        show(laptop, "ottt", "cluster", "submit", str(spec))
+        until(lambda: all(host.pids(TRIAL) for host in hosts[1:]), "a worker trains nothing")
+        print("Trials run on both workers, none on the head.\n" if not hosts[0].pids(TRIAL) else "", flush=True)
+        show(laptop, "ottt", "cluster", "status")
+        show(laptop, "ottt", "cluster", "logs", "onprem", "--follow")
         show(laptop, "ottt", "cluster", "status")
         show(laptop, "ray", "down", "--yes", *PLAIN, str(file))
         until(lambda: not any(host.pids("raylet/raylet") for host in hosts), "nodes stay", seconds=END_S)
@@ -83,7 +90,7 @@ def machines(made: Lab) -> tuple[Host, list[Host]]:
     laptop = made.host("laptop", variables={"PATH": path, "PYTHONUNBUFFERED": "1", "TERM": "dumb"})
     (laptop.home / ".ssh").mkdir()
     (laptop.home / ".ssh" / "config").write_text(SSH.format(key=key), encoding="utf-8")
-    hosts = [made.host(name, token=None) for name in ("head", "one", "two")]
+    hosts = [made.host(name, token=None, variables={"RAY_AUTH_MODE": "token"}) for name in ("head", "one", "two")]
     for host in hosts:
         (host.home / ".bashrc").write_text(BASHRC, encoding="utf-8")
         host.start("/usr/sbin/sshd", "-D", "-f", str(made.folder / "sshd_config"))
@@ -119,7 +126,8 @@ def show(laptop: Host, *words: str) -> None:
     """Run it on the laptop and print what it says, without what belongs to this machine."""
     command = laptop.command(*words)
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1800)
-    text = f"$ {' '.join(word for word in words if word not in PLAIN)}\n{done.stdout}"
+    said = re.sub(r"\x1b\[\d*m", "", done.stdout)  # the head's commands colour what they say
+    text = f"$ {' '.join(word for word in words if word not in PLAIN)}\n{said}"
     for secret, shown in {f"{laptop.folder.parent}/": "", str(ROOT): "<project>", TOKEN: "<token>"}.items():
         text = text.replace(secret, shown)
     print("\n".join(line.rstrip() for line in text.replace("\r", "").splitlines()), end="\n\n", flush=True)
