@@ -1,5 +1,6 @@
 """What a launcher file must fulfil beyond Ray's schema. A rule yields one line per problem."""
 
+import ipaddress
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -9,14 +10,15 @@ from ottt.yamlfile import KeyPath
 
 SSH = 22
 TOKEN_FILE = ".ray/auth_token"
-_WORLD = {"0.0.0.0/0", "::/0"}
+_WIDE = 8  # bits of the prefix; networks with fewer are the world or parts of it, such as 0.0.0.0/1 and 2000::/3
+_HERE = {"127.0.0.1", "localhost", "::1"}
 _IMAGES = ("image", "head_image", "worker_image")
 _MOVING = {"", "main", "master", "HEAD", "latest"}
 _EXAMPLES = re.compile(r"example|0123456789|v0\.1\.0")
 
 _RAY_START = re.compile(r"\bray start\b")
 _TOKEN_MODE = re.compile(r"\bRAY_AUTH_MODE[= ]'?\"?(\w+)")
-_OPEN_HOST = re.compile(r"--(dashboard-host|host|ray-client-server-host)[= ](0\.0\.0\.0|::)")
+_HOST = re.compile(r"--(dashboard-host|host|ray-client-server-host)(?:=|\s+)[\"']?([^\s\"';]+)")
 _MLFLOW = re.compile(r"mlflow-server\.sh[\"']? start\b|mlflow (?:serve|server)\b[^;&|]*")
 _INSTALL = re.compile(r"pip install\b[^;&|]*")
 
@@ -58,13 +60,14 @@ def network(layout: Layout) -> Iterator[str]:
     permissions = layout.provider.get("security_group", {}).get("IpPermissions", [])
     for index, permission in enumerate(permissions):
         path: KeyPath = ("provider", "security_group", "IpPermissions", index)
-        open_to = sorted(_WORLD & set(_ranges(permission)))
+        open_to = [one for one in _ranges(permission) if _is_world(one)]
         ports = permission.get("FromPort"), permission.get("ToPort")
         if open_to and (ports != (SSH, SSH) or permission.get("IpProtocol") != "tcp"):
             yield layout.problem(path, f"only TCP port {SSH} may be open to {open_to[0]}, got {_ports(permission)}")
     for command in layout.commands():
-        for option, host in _OPEN_HOST.findall(command.text):
-            yield _at(layout, command, f"--{option} must be 127.0.0.1, reached through SSH, got {host}")
+        for option, host in _HOST.findall(command.text):
+            if host not in _HERE:
+                yield _at(layout, command, f"--{option} must be 127.0.0.1, reached through SSH, got {host}")
     starts = [one for one in layout.commands("head_start_ray_commands") if _RAY_START.search(one.text)]
     if not starts:  # Ray's own commands for clouds open the dashboard on all interfaces
         yield f"{layout.document.name}: head_start_ray_commands must start Ray with --dashboard-host=127.0.0.1"
@@ -154,8 +157,16 @@ def _mounted(layout: Layout) -> list[str]:
 
 def _ranges(permission: dict[str, Any]) -> Iterator[str]:
     for key, inner in (("IpRanges", "CidrIp"), ("Ipv6Ranges", "CidrIpv6")):
-        for one in permission.get(key, ()):
+        for one in permission.get(key) or ():
             yield str(one.get(inner))
+
+
+def _is_world(text: str) -> bool:
+    """Whether the range holds strangers; what is no range might."""
+    try:
+        return ipaddress.ip_network(text, strict=False).prefixlen < _WIDE
+    except ValueError:
+        return True
 
 
 def _ports(permission: dict[str, Any]) -> str:

@@ -67,6 +67,7 @@ def test_spot_machines_come_first_and_others_stand_in() -> None:
 
 
 PORTS = "FromPort: 22, ToPort: 22"
+EVERYONE = "IpRanges: [{CidrIp: 0.0.0.0/0}]"
 ALTERED = [
     # Ray's own schema and rules
     ("cluster", "max_workers: 8  #", "max_workers: many  #", "max_workers: 'many' is not of type 'integer'"),
@@ -89,6 +90,21 @@ ALTERED = [
     ("cluster", PORTS, "FromPort: 8265, ToPort: 8265", "only TCP port 22 may be open to 0.0.0.0/0, got tcp 8265"),
     ("cluster", PORTS, "FromPort: 22, ToPort: 65535", "got tcp 22-65535"),
     ("cluster", "IpProtocol: tcp", "IpProtocol: '-1'", "got -1 22"),
+    ("cluster", f"{PORTS}, {EVERYONE}", "IpRanges: [{CidrIp: 0.0.0.0/0}]", "got tcp all"),
+    ("cluster", f"{PORTS}, {EVERYONE}", f"FromPort: 0, ToPort: 22, {EVERYONE}", "open to 0.0.0.0/0, got tcp 0-22"),
+    *(
+        ("cluster", f"{PORTS}, {EVERYONE}", f"FromPort: 5000, ToPort: 5000, {ranges}", f"open to {one}, got tcp 5000")
+        for ranges, one in [
+            ("Ipv6Ranges: [{CidrIpv6: '::/0'}]", "::/0"),
+            ("Ipv6Ranges: [{CidrIpv6: '0:0:0:0:0:0:0:0/0'}]", "0:0:0:0:0:0:0:0/0"),
+            ("Ipv6Ranges: [{CidrIpv6: '2000::/3'}]", "2000::/3"),
+            ("IpRanges: [{CidrIp: 10.0.0.0/8}, {CidrIp: 8.8.8.8/0}]", "8.8.8.8/0"),
+            ("IpRanges: [{CidrIp: 0.0.0.0/1}, {CidrIp: 128.0.0.0/1}]", "0.0.0.0/1"),
+            ("IpRanges: [{CidrIp: everyone}]", "everyone"),
+        ]
+    ),
+    ("cluster", "--dashboard-host=127.0.0.1", "--dashboard-host '0.0.0.0'", "--dashboard-host must be 127.0.0.1"),
+    ("cluster", "--dashboard-host=127.0.0.1", "--dashboard-host=$(hostname)", "got $(hostname)"),
     ("cluster", "--dashboard-host=127.0.0.1", "--dashboard-host=0.0.0.0", "--dashboard-host must be 127.0.0.1"),
     ("onprem", " --dashboard-host=127.0.0.1", "", "must start Ray with --dashboard-host=127.0.0.1"),
     # the head
