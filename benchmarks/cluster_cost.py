@@ -2,10 +2,10 @@
 
     python -m benchmarks.cluster_cost                  # 1,000 short trials, 8 at once on logical GPUs
 
-It counts every Ray process that it sees; beside another Ray put `unshare --pid --fork --mount-proc` in front.
-
 One Ray node with eight logical GPUs runs trials that train for a fraction of a second, so that what is not training
-shows. The results go to benchmarks/results/.
+shows. A second sweep of a tenth of the trials has more epochs: what it costs beyond the first is the epochs'. Only
+descendants of this process count, and of one that ends its last second does not. The results go to
+benchmarks/results/.
 """
 
 import json
@@ -16,11 +16,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -28,6 +29,8 @@ from experiments.records import TrialRecords
 
 RESULTS = Path(__file__).parent / "results"
 GPUS = 8
+VARIANTS = 4
+EPOCHS = 21  # of the trials of the second sweep
 LOOK_S = 1.0  # between two looks at the processes
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -35,10 +38,26 @@ TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 PARTS = {"driver": "experiments.cli", "gcs": "gcs_server", "raylet": "raylet/raylet", "workers": "ray::"}
 
 
-def main(trials: Annotated[int, typer.Option(help="To run; a multiple of 4.")] = 1000) -> None:
+class Process(NamedTuple):
+    """A process that is counted; numbers are given anew, so that its start tells it from others."""
+
+    part: str
+    number: int
+    start: int  # ticks since the machine's
+
+
+def main(trials: Annotated[int, typer.Option(help="Of the first sweep; a multiple of 40.")] = 1000) -> None:
     """Processor seconds, bytes of records and of the store, per trial."""
     with TemporaryDirectory() as folder:
-        result = measure(Path(folder), trials)
+        short = measure(Path(folder), trials, epochs=1)
+    with TemporaryDirectory() as folder:
+        long = measure(Path(folder), trials // 10, epochs=EPOCHS)
+    per_epoch = {key: (long[key] - short[key]) / (EPOCHS - 1) for key in short if key.endswith("_per_trial")}
+    result = {
+        "short": short,
+        "long": long,
+        "per_epoch": {key.removesuffix("_per_trial"): per_epoch[key] for key in per_epoch},
+    }
     machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
     versions = {package: version(package) for package in ("torch", "ray", "mlflow")}
     text = json.dumps({"machine": machine | versions, **result}, indent=1)
@@ -49,13 +68,13 @@ def main(trials: Annotated[int, typer.Option(help="To run; a multiple of 4.")] =
     print(f"wrote {file}")
 
 
-def measure(place: Path, trials: int) -> dict[str, object]:
+def measure(place: Path, trials: int, *, epochs: int) -> dict[str, float]:
     """Run the sweep in `place` on a node of its own, and look at the processes meanwhile."""
     from ray.cluster_utils import Cluster
 
-    base = "{T: 1, epochs: 1, batch_size: 512, model.width: 0.25, device: cpu}"
+    base = f"{{T: 1, epochs: {epochs}, batch_size: 512, model.width: 0.25, device: cpu}}"
     (place / "cost.yaml").write_text(
-        f"name: cost\nbase: {base}\naxes: {{neuron.tau: [1.25, 2.0, 3.0, 4.0]}}\nseeds: {trials // 4}\n"
+        f"name: cost\nbase: {base}\naxes: {{neuron.tau: [1.25, 2.0, 3.0, 4.0]}}\nseeds: {trials // VARIANTS}\n"
         "resources: {cpu: 1, gpu: 1}\n",
         encoding="utf-8",
     )
@@ -69,7 +88,7 @@ def measure(place: Path, trials: int) -> dict[str, object]:
             env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
             stdout=subprocess.DEVNULL,
         )
-        spent: Counter[tuple[str, int]] = Counter()
+        spent: Counter[Process] = Counter()
         while driver.poll() is None:
             spent |= processor_seconds()
             time.sleep(LOOK_S)
@@ -77,39 +96,50 @@ def measure(place: Path, trials: int) -> dict[str, object]:
         assert driver.returncode == 0, driver.returncode
     finally:
         node.shutdown()
-    return {"trials": trials, "at_once": GPUS, "seconds": wall, **summary(place, trials, spent)}
+    return {"trials": trials, "epochs": epochs, "at_once": GPUS, "seconds": wall} | summary(place, trials, spent)
 
 
-def summary(place: Path, trials: int, spent: Counter[tuple[str, int]]) -> dict[str, object]:
+def summary(place: Path, trials: int, spent: Counter[Process]) -> dict[str, float]:
     """Per trial: processor seconds of each part, and bytes on disk."""
-    by_part: Counter[str] = Counter()
-    for (part, _), seconds in spent.items():
-        by_part[part] += seconds
+    by_part = dict.fromkeys(PARTS, 0.0)
+    for process, seconds in spent.items():
+        by_part[process.part] += seconds
     records = TrialRecords(place / "results" / "trials")
     found = [record for path in records.folder.iterdir() if (record := records.read(path.name)) is not None]
     ends = sorted(record.ended or 0.0 for record in found)
+    assert len(ends) == trials, ends
     size = sum(path.stat().st_size for path in records.folder.rglob("*") if path.is_file())
     return {
-        "s_between_ends": (ends[-1] - ends[GPUS]) / (len(ends) - GPUS),
-        "processor_s_per_trial": {part: seconds / trials for part, seconds in sorted(by_part.items())},
+        "s_between_ends": (ends[-1] - ends[GPUS]) / (len(ends) - GPUS - 1),
+        **{f"{part}_processor_s_per_trial": seconds / trials for part, seconds in by_part.items()},
         "record_bytes_per_trial": size / trials,
         "store_bytes_per_trial": (place / "results" / "mlflow.db").stat().st_size / trials,
     }
 
 
-def processor_seconds() -> Counter[tuple[str, int]]:
-    """By part and process, of this node's processes so far."""
-    found: Counter[tuple[str, int]] = Counter()
+def processor_seconds() -> Counter[Process]:
+    """So far, of this process's descendants that are a part."""
+    commands: dict[int, str] = {}
+    fields: dict[int, list[str]] = {}
     for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (folder / "cmdline").read_text(encoding="utf-8").replace("\0", " ")
-            fields = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        except OSError:
-            continue
-        for part, text in PARTS.items():
-            if text in command:
-                found[part, int(folder.name)] = (int(fields[11]) + int(fields[12])) * TICK_S  # type: ignore[assignment]
-                break
+        with suppress(OSError):
+            commands[int(folder.name)] = (folder / "cmdline").read_text(encoding="utf-8").replace("\0", " ")
+            fields[int(folder.name)] = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    found: Counter[Process] = Counter()
+    for number in _descendants({number: int(row[1]) for number, row in fields.items()}):
+        part = next((part for part, text in PARTS.items() if text in commands[number]), None)
+        if part is not None:
+            row = fields[number]
+            found[Process(part, number, int(row[19]))] = (int(row[11]) + int(row[12])) * TICK_S  # type: ignore[assignment]
+    return found
+
+
+def _descendants(parents: dict[int, int]) -> set[int]:
+    """Of this process, by the parents of all."""
+    found, new = set[int](), {os.getpid()}
+    while new:
+        new = {number for number, parent in parents.items() if parent in new}
+        found |= new
     return found
 
 
