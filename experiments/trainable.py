@@ -6,7 +6,9 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ray
 from ray import tune
+from ray._private.state import state as cluster_state
 
 from experiments.causes import Cause, ResetFailed
 from experiments.records import Epoch, TrialRecords
@@ -150,7 +152,7 @@ class TrialTrainable(tune.Trainable):
     def _is_due(self) -> bool:
         assert self._trainer is not None
         waited = time.monotonic() - self._written >= self._checkpoints.seconds
-        return waited and self._trainer.epoch % self._checkpoints.epochs == 0
+        return (waited and self._trainer.epoch % self._checkpoints.epochs == 0) or is_leaving()
 
     def _save(self) -> str | None:
         """Write the state; returns why that did not work: the trial goes on, and its last checkpoint stays."""
@@ -180,6 +182,11 @@ class TrialTrainable(tune.Trainable):
         digest = None if self._trainer is None else self._trainer.data_digest
         evaluation = self._trainer.report if self._trainer is not None and status is Status.FINISHED else None
         return Report(status, epoch, device, digest, reason, trace, cause, warning, evaluation)
+
+
+def is_leaving() -> bool:
+    """Whether it was announced that this machine goes: a drained node, or a spot machine that is taken back."""
+    return ray.is_initialized() and ray.get_runtime_context().get_node_id() in cluster_state.get_draining_nodes()
 
 
 def reason_of(error: BaseException) -> str:

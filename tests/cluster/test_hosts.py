@@ -16,7 +16,7 @@ import pytest
 
 from experiments.records import TrialRecords
 from ottt.schema import Status
-from tests.cluster.lab import PORT, ROOT, Host, Lab, lab, until, why_not
+from tests.cluster.lab import BIN, PORT, ROOT, Host, Lab, lab, until, why_not
 from tests.experiments.commands import Place
 from tests.experiments.test_kill import WATCH
 
@@ -46,6 +46,17 @@ class Cluster:
 
     def join(self, worker: Host) -> None:
         worker.ray(f"--address={self.head.address}:{PORT}", "--num-cpus=2", "--num-gpus=2")
+
+    def drain(self, worker: Host, *, seconds: int) -> None:
+        """Announce that the worker goes, as a cloud does for a spot machine."""
+        address = f"{self.head.address}:{PORT}"
+        find = f"[n['NodeID'] for n in ray.nodes() if n['Alive'] and n['NodeManagerAddress'] == '{worker.address}']"
+        code = f"import ray; ray.init('{address}', log_to_driver=False); print(*{find})"
+        [node] = self.head.run(sys.executable, "-c", code).stdout.split()
+        words = ["drain-node", "--address", address, "--node-id", node, "--reason-message", "announced"]
+        words += ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--deadline-remaining-seconds", str(seconds)]
+        done = self.head.run(str(BIN / "ray"), *words)
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -112,12 +123,12 @@ class Sweep:
     def results(self) -> Path:
         return self.folder / "results"
 
-    def start(self, **variables: str) -> subprocess.Popen[str]:
+    def start(self, *overrides: str, **variables: str) -> subprocess.Popen[str]:
         (self.folder / "spec.yaml").write_text(SPEC, encoding="utf-8")
         self.watched = self.cluster.lab.folder / "watched.txt"
         self.watched.unlink(missing_ok=True)
         address = {"RAY_ADDRESS": f"{self.cluster.head.address}:{PORT}"}
-        words = [sys.executable, "-m", "experiments.cli", "sweep", "run", str(self.folder / "spec.yaml")]
+        words = [sys.executable, "-m", "experiments.cli", "sweep", "run", str(self.folder / "spec.yaml"), *overrides]
         command = self.cluster.head.command(
             *words, "--results", str(self.results), "--json", variables=address | variables
         )
@@ -174,6 +185,24 @@ def test_a_killed_node_costs_time_only(cluster: Cluster, alone: dict[str, Any], 
     finally:
         driver.kill()
         cluster.join(one)
+    once_in_the_store(tmp_path)
+
+
+def test_a_drained_node_saves_its_checkpoints(cluster: Cluster, alone: dict[str, Any], tmp_path: Path) -> None:
+    sweep, two = Sweep(cluster, tmp_path), cluster.workers[1]
+    driver = sweep.start("checkpoints.seconds=100000")  # by themselves trials write none
+    try:
+        sweep.until_both_train()
+        assert list(sweep.results.rglob("*.pt")) == []
+        cluster.drain(two, seconds=15)
+        until(lambda: list(sweep.results.rglob("*.pt")) != [], "no checkpoint was written")
+        until(lambda: not two.pids("raylet/raylet"), "a drained node stays")
+        cluster.join(two)
+        sweep.check(driver, alone)
+        again = sweep.trained().total() - TRIALS * EPOCHS
+        assert again <= 4, sweep.said()  # an epoch of each trial on that node
+    finally:
+        driver.kill()
     once_in_the_store(tmp_path)
 
 
