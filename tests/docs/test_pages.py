@@ -3,11 +3,16 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 
 from experiments.cli import app
+from experiments.folder import STUDIES
+from experiments.spec import SweepSpec
+from ottt.config import load_config
+from ottt.errors import UserError
 from tests.docs.markdown import PAGES, ROOT, anchors, blocks, inline, links, prose
 
 TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"
@@ -42,43 +47,62 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
     assert {page for page in PAGES if page.parent == ROOT / "docs"} - seen == set()
 
 
-def unknown(command: str) -> list[str]:
-    """What of the command line is not known to `ottt`."""
+def mistakes(command: str) -> list[str]:
+    """What the command line says of it, if anything: unknown commands and options, missing values, unknown settings."""
     words = shlex.split(command, comments=True)
-    words = words[words.index("ottt") + 1 :]
-    current, options = COMMAND, {"--help", "--debug"}
-    while getattr(current, "commands", None):
-        options |= {option for parameter in current.params for option in (*parameter.opts, *parameter.secondary_opts)}
-        if words and words[0] in current.commands:
-            current = current.commands[words.pop(0)]
-        elif current.name == "runs":
-            current = current.commands["query"]
+    words = words[words.index("ottt") + 1 : words.index(">") if ">" in words else None]
+    current = COMMAND
+    while groups := getattr(current, "commands", None):
+        if words and words[0] in groups:
+            current = groups[words.pop(0)]
+        elif current.name == "runs" and words:
+            current = groups["query"]
         else:
-            break
-    if getattr(current, "commands", None) and words and not words[0].startswith("-") and words[0] != "...":
-        return [words[0]]
-    options |= {option for parameter in current.params for option in (*parameter.opts, *parameter.secondary_opts)}
-    given = [word.partition("=")[0] for word in words if word.startswith("-") and not word.strip("-").isdigit()]
-    values = {"-test/top1", "-val/top1"}  # of --sort
-    return [word for word in given if word not in options | values]
+            known = {"...", "--help", "--debug", *(option for parameter in current.params for option in parameter.opts)}
+            return [word for word in words if word not in known]
+    if words in ([], ["..."], ["--help"]):
+        return []
+    try:
+        given = current.make_context("ottt", words).params
+    except typer.TyperException as error:
+        return [error.format_message()]
+    return unknown_keys(given)
+
+
+def unknown_keys(given: dict[str, Any]) -> list[str]:
+    """What is said of overrides whose keys no configuration and no spec has."""
+    found = []
+    for text in given.get("overrides") or given.get("config") or ():
+        try:
+            if "spec" in given:
+                SweepSpec.from_file(STUDIES / "quickstart.yaml", [text])
+            elif "=" in text:
+                load_config(overrides=[text])
+        except UserError as error:
+            found += [problem for problem in error.problems if "not a known key" in problem]
+    return found
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
-def test_commands_and_options_exist(page: Path) -> None:
-    assert {command: wrong for command in commands(page) if (wrong := unknown(command))} == {}
+def test_commands_options_and_settings_exist(page: Path) -> None:
+    assert {command: wrong for command in commands(page) if (wrong := mistakes(command))} == {}
 
 
 @pytest.mark.parametrize(
     ("command", "wrong"),
     [
-        ("ottt sweep ran quickstart", ["ran"]),
-        ("ottt sweep run quickstart --fast", ["--fast"]),
-        ("ottt trian digits", ["trian"]),
-        ("ottt runs 'metrics.\"test/top1\" > 0.9' --sort -test/top1", []),
+        ("ottt sweep ran quickstart", "ran"),
+        ("ottt sweep run quickstart --fast", "No such option: --fast"),
+        ("ottt sweep run quickstart --results", "Option '--results' requires an argument."),
+        ("ottt sweep export --to folder", "Missing argument 'SWEEP'."),
+        ("ottt sweep run quickstart epoch=2", "epoch is not a known key"),
+        ("ottt sweep run quickstart 'axes.neuron.tua=[1.0]'", "neuron.tua is not a known key"),
+        ("ottt train digits neuron.tua=4", "neuron.tua is not a known key"),
+        ("ottt trian digits", "trian"),
     ],
 )
-def test_the_walk_notices(command: str, wrong: list[str]) -> None:
-    assert unknown(command) == wrong
+def test_mistakes_are_noticed(command: str, wrong: str) -> None:
+    assert wrong in mistakes(command)[0]
 
 
 def test_quoted_messages_occur_in_the_code() -> None:
