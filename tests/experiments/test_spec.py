@@ -96,6 +96,11 @@ axis: {}
     ]
 
 
+def test_an_empty_axis_is_said_once(problems: Problems) -> None:
+    text = "name: a\naxes: {T: []}\nexclude:\n - {T: 2}\nseeds: 1\nbaseline: {T: 3}\n"
+    assert problems(text) == ["spec.yaml:2: axes.T must have at least one value, got []"]
+
+
 AXES = "name: a\naxes: {neuron.tau: [1.25, 2.0], T: [2, 3]}\nseeds: 1\n"
 
 
