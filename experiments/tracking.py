@@ -31,6 +31,11 @@ def connect(store: str) -> "MlflowClient":
     path = Path(store.removeprefix(_SQLITE))
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path.with_name(f"{path.name}.lock")):  # MLflow's own making of tables may run once at a time only
+        if not path.exists():
+            made = path.with_name(f"{path.name}.new")  # who is killed while MLflow makes tables leaves no half of a store
+            made.unlink(missing_ok=True)
+            MlflowClient(f"{_SQLITE}{made}")
+            made.replace(path)
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
         return MlflowClient(store)

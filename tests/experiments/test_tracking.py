@@ -29,3 +29,17 @@ def test_processes_that_open_a_new_store_together_all_succeed(tmp_path: Path) ->
     assert [out.strip() for out, _ in said] == [b"1", b"1", b"1"]
     with closing(sqlite3.connect(store)) as connection:
         assert connection.execute("SELECT count(*) FROM experiments").fetchall() == [(1,)]
+
+
+def test_a_process_that_is_killed_while_it_makes_a_store_leaves_nothing_in_the_way(tmp_path: Path) -> None:
+    store = tmp_path / "mlflow.db"
+    command = [sys.executable, "-c", OPEN, f"sqlite:///{store}", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not (half := tmp_path / "mlflow.db.new").exists() or half.stat().st_size == 0:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    assert not store.exists()
+    again = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert (again.returncode, again.stdout.strip()) == (0, "1"), again.stderr
