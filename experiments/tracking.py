@@ -32,7 +32,7 @@ def connect(store: str) -> "MlflowClient":
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path.with_name(f"{path.name}.lock")):  # MLflow's own making of tables may run once at a time only
         if not path.exists():
-            made = path.with_name(f"{path.name}.new")  # who is killed while MLflow makes tables leaves no half of a store
+            made = path.with_name(f"{path.name}.new")  # a process killed while MLflow makes tables leaves no half store
             made.unlink(missing_ok=True)
             MlflowClient(f"{_SQLITE}{made}")
             made.replace(path)

@@ -51,6 +51,7 @@ ELSEWHERE = {
     "ottt sweep run examples/gratings.yaml": "tests/examples/test_gratings.py",
     "ottt compare gratings": "tests/examples/test_gratings.py",
 }
+TOOLS = ("ottt", "git", "clone", ".", "export", "python")
 SMALL = "epochs=1 T=2 model.width=0.1"
 SHORTER = {
     "ottt sweep run": f"seeds=1 {SMALL}",
@@ -82,7 +83,7 @@ def place_of(line: str) -> str | None:
 @pytest.mark.parametrize(("start", "file"), ELSEWHERE.items())
 def test_what_is_run_elsewhere_is(start: str, file: str) -> None:
     text = (ROOT / file).read_text(encoding="utf-8")
-    words = [word for word in re.split(r"[ =/]", start) if word not in ("ottt", "git", "clone", ".", "export")]
+    words = [word for word in re.split(r"[ =/]", start) if word not in TOOLS]
     assert [word for word in words if word not in text] == []
 
 
