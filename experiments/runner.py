@@ -33,7 +33,8 @@ from ottt.schema import Status
 if TYPE_CHECKING:
     from ray.tune.schedulers import TrialScheduler
 
-AHEAD = 16  # trials that wait for a worker, so that none waits for a trial
+AHEAD = 16  # trials that wait for a worker, so that none waits for a trial; Tune keeps no order among them
+DEMAND = 256  # the same where machines can be added: the autoscaler sees no further than these
 
 
 @dataclass(frozen=True)
@@ -182,11 +183,16 @@ class _Run:
                     checkpoints=self.spec.checkpoints,
                     metric=self.spec.metric,
                     scheduler=self._scheduler(),
-                    ahead=AHEAD if self.spec.search is None else 1,
+                    ahead=self._ahead(tuning.grows()),
                     folder=self.results.root / "ray" / self.spec.name,
                     ending=self.follower.ending,
                     request=self.request,
                 )
+
+    def _ahead(self, grows: bool) -> int:
+        if self.spec.search is not None:
+            return 1
+        return DEMAND if grows else AHEAD
 
     def _search(self, gpu: float) -> None:
         """Let the agenda ask a searcher for variants when it has no trial left."""

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 import ray
 from ray import cloudpickle, tune
+from ray.autoscaler.v2.utils import is_autoscaler_v2
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -104,6 +105,11 @@ def resources() -> dict[str, float]:
 def nodes() -> list[dict[str, Any]]:
     """The machines of the cluster, as Ray describes them."""
     return [node for node in ray.nodes() if node["Alive"]]
+
+
+def grows() -> bool:
+    """Whether the cluster may add machines: its autoscaler is the one that `ray up` starts for clouds, and KubeRay."""
+    return bool(is_autoscaler_v2(fetch_from_server=True))
 
 
 def on_every_node(visit: Callable[[], T]) -> list[T]:

@@ -17,6 +17,7 @@ pytestmark = [pytest.mark.skipif(why_not() is not None, reason=why_not() or ""),
 
 HEAD = "ray.head.default"  # as Ray's stand-in for a cloud calls it
 TRIALS = 8
+GROWS = "from experiments import tuning\nwith tuning.connected(): print(tuning.grows())"
 SPEC = f"""\
 name: scaling
 base: {{T: 2, epochs: 2, batch_size: 512, model.width: 0.25, device: cpu}}
@@ -93,3 +94,9 @@ def test_demand_starts_workers_and_idleness_ends_them(head: Host, tmp_path: Path
     found = [records.read(path.name) for path in records.folder.iterdir()]
     assert [one.status for one in found if one is not None] == [Status.FINISHED] * TRIALS
     until(lambda: workers() == 0, "idle workers stay")
+
+
+def test_a_sweep_knows_that_machines_can_be_added(head: Host) -> None:
+    address = {"RAY_ADDRESS": f"{head.address}:{PORT}"}
+    assert head.run(sys.executable, "-c", GROWS, variables=address).stdout == "True\n"
+    assert head.run(sys.executable, "-c", GROWS).stdout == "False\n"  # a Ray of its own
