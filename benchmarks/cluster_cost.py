@@ -3,9 +3,9 @@
     python -m benchmarks.cluster_cost                  # 1,000 short trials, 8 at once on logical GPUs
 
 One Ray node with eight logical GPUs runs trials that train for a fraction of a second, so that what is not training
-shows. A second sweep of a tenth of the trials has more epochs: what it costs beyond the first is the epochs'. Only
-descendants of this process count, and of one that ends its last second does not. The results go to
-benchmarks/results/.
+shows. Two further sweeps of a tenth of the trials, one of them with more epochs, tell what a trial costs and what an
+epoch costs from what every sweep costs once. Only descendants of this process count, and of one that ends its last
+second does not. The results go to benchmarks/results/.
 """
 
 import json
@@ -30,12 +30,13 @@ from experiments.records import TrialRecords
 RESULTS = Path(__file__).parent / "results"
 GPUS = 8
 VARIANTS = 4
-EPOCHS = 21  # of the trials of the second sweep
+EPOCHS = 21  # of the trials of the sweep that tells what an epoch costs
 LOOK_S = 1.0  # between two looks at the processes
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 # Processes by what their command line contains.
 PARTS = {"driver": "experiments.cli", "gcs": "gcs_server", "raylet": "raylet/raylet", "workers": "ray::"}
+SUMS = (*(f"{part}_s" for part in PARTS), "record_bytes", "store_bytes")  # over a sweep
 
 
 class Process(NamedTuple):
@@ -46,17 +47,20 @@ class Process(NamedTuple):
     start: int  # ticks since the machine's
 
 
-def main(trials: Annotated[int, typer.Option(help="Of the first sweep; a multiple of 40.")] = 1000) -> None:
-    """Processor seconds, bytes of records and of the store, per trial."""
-    with TemporaryDirectory() as folder:
-        short = measure(Path(folder), trials, epochs=1)
-    with TemporaryDirectory() as folder:
-        long = measure(Path(folder), trials // 10, epochs=EPOCHS)
-    per_epoch = {key: (long[key] - short[key]) / (EPOCHS - 1) for key in short if key.endswith("_per_trial")}
+def main(
+    trials: Annotated[int, typer.Option(help="Of the largest sweep; a multiple of 40, at least 120.")] = 1000,
+) -> None:
+    """Processor seconds, bytes of records and of the store, per trial and per epoch."""
+    few = trials // 10
+    sweeps = []
+    for count, epochs in ((few, 1), (trials, 1), (few, EPOCHS)):
+        with TemporaryDirectory() as folder:
+            sweeps.append(measure(Path(folder), count, epochs=epochs))
+    small, many, long = sweeps
     result = {
-        "short": short,
-        "long": long,
-        "per_epoch": {key.removesuffix("_per_trial"): per_epoch[key] for key in per_epoch},
+        "sweeps": sweeps,
+        "per_trial": {key: (many[key] - small[key]) / (trials - few) for key in SUMS},
+        "per_epoch": {key: (long[key] - small[key]) / (few * (EPOCHS - 1)) for key in SUMS},
     }
     machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
     versions = {package: version(package) for package in ("torch", "ray", "mlflow")}
@@ -96,24 +100,23 @@ def measure(place: Path, trials: int, *, epochs: int) -> dict[str, float]:
         assert driver.returncode == 0, driver.returncode
     finally:
         node.shutdown()
-    return {"trials": trials, "epochs": epochs, "at_once": GPUS, "seconds": wall} | summary(place, trials, spent)
+    return {"trials": trials, "epochs": epochs, "at_once": GPUS, "seconds": wall} | summary(place, spent)
 
 
-def summary(place: Path, trials: int, spent: Counter[Process]) -> dict[str, float]:
-    """Per trial: processor seconds of each part, and bytes on disk."""
+def summary(place: Path, spent: Counter[Process]) -> dict[str, float]:
+    """Processor seconds of each part, and bytes on disk."""
     by_part = dict.fromkeys(PARTS, 0.0)
     for process, seconds in spent.items():
         by_part[process.part] += seconds
     records = TrialRecords(place / "results" / "trials")
     found = [record for path in records.folder.iterdir() if (record := records.read(path.name)) is not None]
     ends = sorted(record.ended or 0.0 for record in found)
-    assert len(ends) == trials, ends
     size = sum(path.stat().st_size for path in records.folder.rglob("*") if path.is_file())
     return {
         "s_between_ends": (ends[-1] - ends[GPUS]) / (len(ends) - GPUS - 1),
-        **{f"{part}_processor_s_per_trial": seconds / trials for part, seconds in by_part.items()},
-        "record_bytes_per_trial": size / trials,
-        "store_bytes_per_trial": (place / "results" / "mlflow.db").stat().st_size / trials,
+        **{f"{part}_s": seconds for part, seconds in by_part.items()},
+        "record_bytes": size,
+        "store_bytes": (place / "results" / "mlflow.db").stat().st_size,
     }
 
 

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.skipif(why_not() is not None, reason=why_not() or ""),
 
 HEAD = "ray.head.default"  # as Ray's stand-in for a cloud calls it
 TRIALS = 8
-GROWS = "from experiments import tuning\nwith tuning.connected(): print(tuning.grows())"
+GROWS = "from experiments import tuning\nwith tuning.connected(): found = tuning.grows()\nprint(found)"
 SPEC = f"""\
 name: scaling
 base: {{T: 2, epochs: 2, batch_size: 512, model.width: 0.25, device: cpu}}
@@ -97,6 +97,8 @@ def test_demand_starts_workers_and_idleness_ends_them(head: Host, tmp_path: Path
 
 
 def test_a_sweep_knows_that_machines_can_be_added(head: Host) -> None:
-    address = {"RAY_ADDRESS": f"{head.address}:{PORT}"}
-    assert head.run(sys.executable, "-c", GROWS, variables=address).stdout == "True\n"
-    assert head.run(sys.executable, "-c", GROWS).stdout == "False\n"  # a Ray of its own
+    def grows(**variables: str) -> str:
+        return head.run(sys.executable, "-c", GROWS, variables=variables).stdout
+
+    assert grows(RAY_ADDRESS=f"{head.address}:{PORT}") == "True\n"
+    assert grows(RAY_enable_autoscaler_v2="0") == "False\n"  # a Ray of its own
