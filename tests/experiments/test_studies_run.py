@@ -15,7 +15,10 @@ from ottt.names import RULES
 from ottt.schema import Status
 from tests.experiments.commands import ROOT, Place
 
-SMALL = ("data.root=fake", "seeds=1", "epochs=1", "model.width=0.05", "resources.cpu=1", "resources.gpu=0")
+SMALL = (
+    *("data.root=fake", "data.frames.size=48", "seeds=1", "epochs=1"),
+    *("model.width=0.05", "resources.cpu=1", "resources.gpu=0"),
+)
 READERS = ("--plugin", str(ROOT / "tests" / "fake_readers.py"))
 STUDIES = {
     "cifar10-model": {"vgg11_ws", "vgg11f_ws", "vgg11_bn", "vgg11", "nfresnet18"},
