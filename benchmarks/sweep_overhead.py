@@ -151,7 +151,7 @@ def plain(specfile: Path, store: str) -> None:
     def train(config: dict[str, Any]) -> None:
         import torch
 
-        from ottt.config import load_config
+        from ottt.loading import load_config
         from ottt.trainer import Trainer
 
         torch.set_num_threads(1)

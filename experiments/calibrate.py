@@ -137,7 +137,7 @@ def _now(trainer: "Trainer") -> float:
 def _main() -> None:
     for job in json.load(sys.stdin):
         try:
-            from ottt.config import load_config
+            from ottt.loading import load_config
 
             found = asdict(_measured(load_config(job["config"]), job["threads"]))
         except (UserError, RuntimeError, MemoryError) as error:

@@ -18,9 +18,10 @@ from experiments.records import STATE, TrialRecords
 from experiments.tracking import connect
 from ottt.checkpoint import read_checkpoint
 from ottt.classifier import Classifier
-from ottt.config import TrialConfig, load_config
+from ottt.config import TrialConfig
 from ottt.data.info import shape_of
 from ottt.errors import UserError
+from ottt.loading import load_config
 from ottt.models import build_model
 from ottt.schema import Tag
 

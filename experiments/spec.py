@@ -15,8 +15,9 @@ from ruamel.yaml import YAML
 
 from experiments.sections import Checkpoints, Resources, Scheduler, Search, Settings, dotted, matches
 from experiments.spec_rules import broken_rules
-from ottt.config import Section, TrialConfig, load_config, preset_names
+from ottt.config import Section, TrialConfig
 from ottt.errors import UserError
+from ottt.loading import load_config, preset_names
 from ottt.wording import describe
 from ottt.yamlfile import Document, KeyPath, flatten, merge, nest, parse_override, read_yaml, split_keys
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiments.spec import SweepSpec
-from ottt.config import TrialConfig, preset_names
+from ottt.config import TrialConfig
+from ottt.loading import preset_names
 
 Schema = dict[str, Any]
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ottt.config import TrialConfig as TrialConfig
-    from ottt.config import load_config as load_config
     from ottt.data.load import register_dataset as register_dataset
     from ottt.errors import UserError as UserError
     from ottt.evalreport import EvalReport as EvalReport
     from ottt.evaluation import evaluate as evaluate
+    from ottt.loading import load_config as load_config
     from ottt.metrics import register_metric as register_metric
     from ottt.models import build_model as build_model
     from ottt.models import register_model as register_model
@@ -42,7 +42,7 @@ _HOMES = {
     "build_model": "ottt.models",
     "build_rule": "ottt.rules",
     "evaluate": "ottt.evaluation",
-    "load_config": "ottt.config",
+    "load_config": "ottt.loading",
     "load_reference_weights": "ottt.reference",
     "register_dataset": "ottt.data.load",
     "register_metric": "ottt.metrics",

@@ -47,10 +47,10 @@ def show(
     """
     import torch
 
-    from ottt.config import load_config
     from ottt.data.info import shape_of
     from ottt.data.load import load_data
     from ottt.data.picture import sheet
+    from ottt.loading import load_config
 
     config = load_config(_known(name), overrides or ())
     data = load_data(config, torch.device("cpu"))

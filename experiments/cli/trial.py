@@ -42,7 +42,7 @@ def train(
 
     Example: ottt train digits neuron.tau=4 rule.update=online --checkpoints trained
     """
-    from ottt.config import load_config
+    from ottt.loading import load_config
 
     settings = load_config(*_split(with_plugins(config, plugin)))
     from ottt.schema import Status
@@ -92,8 +92,8 @@ def models(plugin: PluginOption = None, as_json: JsonOption = False) -> None:
     """
     import torch
 
-    from ottt.config import load_config
     from ottt.data.info import DataInfo
+    from ottt.loading import load_config
     from ottt.models import MODELS, build_model
 
     load_plugins(plugin)
@@ -128,7 +128,7 @@ def _split(arguments: list[str]) -> tuple[str | None, list[str]]:
 def _restored(checkpoint: Path, config: str | None, overrides: list[str]) -> "Trainer":
     """A trainer whose network has the weights in `checkpoint`; other settings may differ from training."""
     from ottt.checkpoint import read_checkpoint
-    from ottt.config import load_config
+    from ottt.loading import load_config
     from ottt.reference import load_reference_weights
     from ottt.trainer import Trainer
 

@@ -11,8 +11,8 @@ import typer
 from experiments.cli import app
 from experiments.folder import STUDIES
 from experiments.spec import SweepSpec
-from ottt.config import load_config
 from ottt.errors import UserError
+from ottt.loading import load_config
 from tests.docs.markdown import PAGES, ROOT, anchors, blocks, inline, links, prose
 
 TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"

@@ -6,7 +6,8 @@ import pytest
 from experiments.plan import expand
 from experiments.sections import Share
 from experiments.spec import SweepSpec
-from ottt.config import TrialConfig, preset_names
+from ottt.config import TrialConfig
+from ottt.loading import preset_names
 
 Problems = Callable[..., list[str]]
 WriteSpec = Callable[[str], Path]

@@ -13,8 +13,8 @@ from experiments.cli import app
 from experiments.folder import STUDIES
 from experiments.plan import expand
 from experiments.spec import SweepSpec
-from ottt.config import load_config
 from ottt.data.files import SourceFile
+from ottt.loading import load_config
 
 FILES = sorted(STUDIES.glob("*.yaml"))
 NAMES = [path.stem for path in FILES]

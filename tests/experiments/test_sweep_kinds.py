@@ -12,7 +12,7 @@ from rich.console import Console
 
 from experiments import Sweep
 from experiments.records import Record
-from ottt.config import load_config
+from ottt.loading import load_config
 from ottt.schema import Status
 from ottt.trainer import train
 from tests.experiments.commands import Place, kill

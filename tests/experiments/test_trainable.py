@@ -16,7 +16,8 @@ from experiments.sections import Checkpoints, Share
 from experiments.stop import StopRequest
 from experiments.trainable import REPORT, TrialTrainable
 from ottt.checkpoint import read_checkpoint
-from ottt.config import TrialConfig, load_config
+from ottt.config import TrialConfig
+from ottt.loading import load_config
 from ottt.schema import Status
 from ottt.trainer import Trainer
 

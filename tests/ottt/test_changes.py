@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from ottt.changes import Change, parse_changes, written
-from ottt.config import TrialConfig, load_config
+from ottt.config import TrialConfig
 from ottt.errors import UserError
+from ottt.loading import load_config
 from ottt.trainer import Trainer
 
 TEXT = "optim.lr=0.05 after 2, loss.mse_weight=0.5 after 3"

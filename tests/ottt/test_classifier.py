@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from ottt.classifier import Classifier
-from ottt.config import load_config
 from ottt.data.info import shape_of
 from ottt.evaluation import evaluate
+from ottt.loading import load_config
 from ottt.models import build_model
 
 

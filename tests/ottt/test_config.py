@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ottt
-from ottt.config import preset_names
+from ottt.loading import preset_names
 from ottt.yamlfile import flatten, nest, parse_override
 
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 import ottt
-from ottt.config import preset_names
 from ottt.data.camera import Camera
 from ottt.data.digits import read_digits
 from ottt.data.digits_dvs import look
@@ -18,6 +17,7 @@ from ottt.data.load import load_data
 from ottt.data.normalise import PUBLISHED
 from ottt.data.samples import ResidentSamples
 from ottt.data.splits import stratified
+from ottt.loading import preset_names
 from ottt.trainer import Trainer
 
 CPU = torch.device("cpu")
