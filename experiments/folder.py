@@ -5,11 +5,11 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 from uuid import uuid4
 
 from analysis.address import is_database
@@ -107,21 +107,23 @@ class Results:
             finally:
                 request.path.unlink(missing_ok=True)
 
-    def _held(self, path: Path, run: str) -> TextIO:
-        """The lock file, held and with `run` in it."""
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("a+")
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            file.truncate(0)
-            file.write(run)
-            file.flush()
-        except BlockingIOError:
-            sweep = path.parent
-            raise UserError(f"{shown(sweep)}: the sweep {sweep.name} is running in another process") from None
-        except OSError as error:
-            raise UserError(f"{shown(self.root)}: the folder of results must be writable, got {error}") from error
-        return file
+    @contextmanager
+    def _held(self, path: Path, run: str) -> Iterator[None]:
+        """Hold the lock file at `path`, with `run` in it."""
+        with ExitStack() as stack:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file = stack.enter_context(path.open("a+"))
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                file.truncate(0)
+                file.write(run)
+                file.flush()
+            except BlockingIOError:
+                sweep = path.parent
+                raise UserError(f"{shown(sweep)}: the sweep {sweep.name} is running in another process") from None
+            except OSError as error:
+                raise UserError(f"{shown(self.root)}: the folder of results must be writable, got {error}") from error
+            yield
 
     def is_locked(self, sweep: str) -> bool:
         """Whether a process runs the sweep now."""
