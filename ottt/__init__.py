@@ -3,7 +3,6 @@
 The public names are loaded on first use, so that the command and the reader of results start without torch.
 """
 
-import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +26,6 @@ if TYPE_CHECKING:
     from ottt.trainer import train as train
 
 __version__ = "0.1.0"
-
-# Torch's threads wait for each other in a busy loop unless told so before it is loaded. Where others use the cores too,
-# that costs small networks most of their time.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 _HOMES = {
     "Diverged": "ottt.trainer",

@@ -1,7 +1,6 @@
 """The packages depend on each other, and on heavy ones, in one direction only."""
 
 import ast
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -77,13 +76,3 @@ def test_help_loads_nothing_heavy_and_has_an_example(arguments: list[str]) -> No
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert arguments == ["--help"] or "Example: ottt " in done.stdout
-
-
-@pytest.mark.parametrize(("given", "seen"), [({}, "passive"), ({"OMP_WAIT_POLICY": "active"}, "active")])
-def test_threads_that_wait_sleep_unless_told_otherwise(given: dict[str, str], seen: str) -> None:
-    inherited = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
-    code = "import os, ottt; print(os.environ['OMP_WAIT_POLICY'])"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=inherited | given, capture_output=True, text=True, timeout=60
-    )
-    assert done.stdout.strip() == seen, done.stderr
