@@ -42,11 +42,12 @@ def why_not(*programs: str) -> str | None:
     return None if subprocess.run(["ip", "netns", "del", name]).returncode == 0 else "cannot remove namespaces"
 
 
-def until(condition: Callable[[], bool], what: str, *, seconds: float = PATIENCE_S) -> None:
+def until(condition: Callable[[], bool], what: str | Callable[[], str], *, seconds: float = PATIENCE_S) -> None:
+    """Wait for the condition; `what` says, once time is up, what did not come about."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(what)
+            raise TimeoutError(what if isinstance(what, str) else what())
         time.sleep(0.1)
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,13 @@ class Cluster:
     def join(self, worker: Host) -> None:
         worker.ray(f"--address={self.head.address}:{PORT}", "--num-cpus=2", "--num-gpus=2")
 
+    def complete(self) -> None:
+        """Bring back a worker that the last test lost."""
+        for worker in self.workers:
+            worker.link("up")
+            if not worker.pids("raylet/raylet"):
+                self.join(worker)
+
     def drain(self, worker: Host, *, seconds: int) -> None:
         """Announce that the worker goes, as a cloud does for a spot machine."""
         address = f"{self.head.address}:{PORT}"
@@ -74,6 +82,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         "PYTHONPATH": f"{folder / 'modules'}:{ROOT}",
         "PATH": f"{folder / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "OTTT_WATCH": str(folder / "watched.txt"),
+        "OTTT_GATE": str(folder / "gate"),
         "OTTT_RESULTS": str(folder / "submitted"),
         "OTTT_MLFLOW_PAUSE": "1",
     }
@@ -124,9 +133,11 @@ class Sweep:
         return self.folder / "results"
 
     def start(self, *overrides: str, **variables: str) -> subprocess.Popen[str]:
+        self.cluster.complete()
         (self.folder / "spec.yaml").write_text(SPEC, encoding="utf-8")
-        self.watched = self.cluster.lab.folder / "watched.txt"
+        self.watched, self.gate = self.cluster.lab.folder / "watched.txt", self.cluster.lab.folder / "gate"
         self.watched.unlink(missing_ok=True)
+        self.gate.touch()
         address = {"RAY_ADDRESS": f"{self.cluster.head.address}:{PORT}"}
         words = [sys.executable, "-m", "experiments.cli", "sweep", "run", str(self.folder / "spec.yaml"), *overrides]
         command = self.cluster.head.command(
@@ -143,8 +154,12 @@ class Sweep:
         text = self.watched.read_text(encoding="utf-8") if self.watched.is_file() else ""
         return Counter(line.split()[2] for line in text.splitlines() if len(line.split()) == 3)
 
-    def until_both_train(self) -> None:
-        until(lambda: {"one", "two"} <= {host for host, count in self.trained().items() if count >= 2}, self.said())
+    @contextmanager
+    def midway(self) -> Iterator[None]:
+        """While both hosts train, however long it takes: no trial leaves its second epoch before the block ends."""
+        until(lambda: {"one", "two"} <= {host for host, count in self.trained().items() if count >= 2}, self.said)
+        yield
+        self.gate.unlink()
 
     def check(self, driver: "subprocess.Popen[str]", alone: dict[str, Any]) -> None:
         driver.wait(timeout=400)
@@ -159,8 +174,8 @@ def test_a_cut_link_costs_time_only(cluster: Cluster, alone: dict[str, Any], tmp
     sweep, two = Sweep(cluster, tmp_path), cluster.workers[1]
     driver = sweep.start()
     try:
-        sweep.until_both_train()
-        two.link("down")
+        with sweep.midway():
+            two.link("down")
         until(lambda: "lost: " in sweep.said(), "nobody noticed the cut")
         assert driver.poll() is None
         two.link("up")
@@ -169,7 +184,6 @@ def test_a_cut_link_costs_time_only(cluster: Cluster, alone: dict[str, Any], tmp
         sweep.check(driver, alone)
     finally:
         driver.kill()
-        two.link("up")
     once_in_the_store(tmp_path)
 
 
@@ -177,14 +191,13 @@ def test_a_killed_node_costs_time_only(cluster: Cluster, alone: dict[str, Any], 
     sweep, one = Sweep(cluster, tmp_path), cluster.workers[0]
     driver = sweep.start()
     try:
-        sweep.until_both_train()
-        one.kill("raylet/raylet")
+        with sweep.midway():
+            one.kill("raylet/raylet")
         until(lambda: "lost: " in sweep.said(), "nobody noticed the loss")
         assert driver.poll() is None
         sweep.check(driver, alone)
     finally:
         driver.kill()
-        cluster.join(one)
     once_in_the_store(tmp_path)
 
 
@@ -192,9 +205,9 @@ def test_a_drained_node_saves_its_checkpoints(cluster: Cluster, alone: dict[str,
     sweep, two = Sweep(cluster, tmp_path), cluster.workers[1]
     driver = sweep.start("checkpoints.seconds=100000")  # by themselves trials write none
     try:
-        sweep.until_both_train()
-        assert list(sweep.results.rglob("*.pt")) == []
-        cluster.drain(two, seconds=15)
+        with sweep.midway():
+            assert list(sweep.results.rglob("*.pt")) == []
+            cluster.drain(two, seconds=20)
         until(lambda: list(sweep.results.rglob("*.pt")) != [], "no checkpoint was written")
         until(lambda: not two.pids("raylet/raylet"), "a drained node stays")
         cluster.join(two)
@@ -229,8 +242,8 @@ def test_a_killed_tracking_server_costs_nothing(cluster: Cluster, alone: dict[st
         }
         sweep = Sweep(cluster, tmp_path)
         driver = sweep.start(**variables)
-        sweep.until_both_train()
-        head.kill("mlflow server --host")
+        with sweep.midway():
+            head.kill("mlflow server --host")
         sweep.check(driver, alone)
         assert "starting it again" in (server / "watch.log").read_text(encoding="utf-8")
     finally:

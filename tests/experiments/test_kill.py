@@ -29,9 +29,9 @@ checkpoints: {{seconds: 0, keep: true}}
 """
 TRIALS = 6
 
-# Every process that trains notes each epoch when it ends.
+# Every process that trains notes each epoch when it ends, and waits in its second one while there is a gate.
 WATCH = """\
-import importlib.util, os, sys
+import importlib.util, os, sys, time
 
 class Watch:
     def find_spec(self, name, path, target=None):
@@ -47,6 +47,8 @@ class Watch:
                 metrics = train_epoch(self)
                 with open(os.environ["OTTT_WATCH"], "a") as file:
                     file.write(f"{self.config.trial_hash} {self.epoch} {os.getpid()}\\n")
+                while self.epoch == 2 and os.path.exists(os.environ.get("OTTT_GATE", "")):
+                    time.sleep(0.05)
                 return metrics
             module.Trainer.train_epoch = watched
         spec.loader.exec_module = exec_module
