@@ -135,12 +135,12 @@ def specs(given: str | None) -> Check:
 
 def cluster(root: Path) -> Iterator[Check]:
     """Ray starts; its machines have the GPUs that the driver sees, the folder of results, and the same time."""
-    from experiments import tuning
+    from experiments.machines import connected, on_every_node, resources
 
     try:
-        with tuning.connected():
-            yield devices(tuning.resources())
-            yield from storage(root, tuning.on_every_node)
+        with connected():
+            yield devices(resources())
+            yield from storage(root, on_every_node)
     except (UserError, RuntimeError, OSError) as error:
         yield Check("ray", first_line(error), "check RAY_ADDRESS, or unset it for a Ray of this machine's own")
 

@@ -30,6 +30,13 @@ class Ending:
         return self.now.is_set() or self.soon.is_set()
 
 
+class Interrupted(KeyboardInterrupt):
+    """The sweep was asked to stop while something was under way.
+
+    Not an Exception: for those Tune waits until its actors have ended their step.
+    """
+
+
 @contextmanager
 def interruptible() -> Iterator[Ending]:
     """SIGINT and SIGTERM ask to end `now`, while in the context; a second signal ends the process.

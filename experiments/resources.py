@@ -1,13 +1,16 @@
-"""How many trials a GPU should train at once: `resources: {gpu: auto}`."""
+"""How many trials a GPU should train at once: `resources: {gpu: auto}`, and where there are few."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from experiments.calibrate import Job, Measurement, outcome, start
+from experiments.sections import Share
 from ottt.errors import UserError
 
 COUNTS = (1, 2, 4, 8)  # trials on one GPU that are tried
 WORTH = 1.05  # more trials at once must train so many times as many samples per second
+TINY = 1e-6  # what dividing may lack
 FILL = 0.9  # share of the memory that they may take: contexts and fragments need some
 
 
@@ -48,6 +51,22 @@ def auto_share(job: Job) -> float:
     if not throughput:
         raise UserError(f"resources.gpu auto: a trial needs {alone[0].peak_mib:.0f} MiB, more than a GPU here has free")
     return 1.0 / best_count(throughput)
+
+
+def spread(share: Share, *, trials: int, machines: Sequence[Mapping[str, float]]) -> Share:
+    """The share of each of so few trials that `machines`, by what they have, need not be filled.
+
+    As few as possible then train beside each other on a GPU, all of them at once. Ray by itself fills one GPU of a
+    machine with shares before it takes the next.
+    """
+    if not 0 < share.gpu < 1:
+        return share
+    most = int(1 / share.gpu + TINY)
+    for beside in range(1, most):
+        room = (min(int(one.get("GPU", 0)) * beside, int(one.get("CPU", 0) / share.cpu + TINY)) for one in machines)
+        if sum(room) >= trials:
+            return replace(share, gpu=1 / beside)
+    return share
 
 
 def together(job: Job, count: int) -> list[Measurement]:

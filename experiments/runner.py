@@ -17,7 +17,7 @@ from experiments.disk import Disk
 from experiments.display import Display
 from experiments.folder import Results
 from experiments.follower import Follower
-from experiments.interrupt import EXIT_INTERRUPTED, interruptible
+from experiments.interrupt import EXIT_INTERRUPTED, Interrupted, interruptible
 from experiments.mlflow_sink import MlflowSink
 from experiments.plan import Plan, PlannedTrial, plan_in
 from experiments.progress import Progress
@@ -28,6 +28,7 @@ from experiments.standing import Choice, Standing
 from experiments.stop import StopRequest, heeded
 from experiments.storage import refuse_unshared
 from experiments.writer import BackgroundWriter
+from ottt.errors import UserError
 from ottt.schema import Status
 
 if TYPE_CHECKING:
@@ -161,14 +162,14 @@ class _Run:
         return self.spec.search is not None and len(variants) < self.spec.search.trials
 
     def _train(self, to_run: Sequence[PlannedTrial]) -> None:
-        from experiments import tuning
+        from experiments import machines, tuning
 
-        with tuning.connected():
-            gpu = self._auto_share(to_run)
-            tuning.check_shares(shares(self.spec.resources, auto=gpu))
-            if len(tuning.nodes()) > 1:
-                refuse_unshared(self.results.root, tuning.on_every_node)
-            self.follower.writer.describe(artifacts.of_cluster(tuning.nodes()))
+        with machines.connected(), suppress(Interrupted):
+            gpu = self._gpu(to_run)
+            machines.check_shares(shares(self.spec.resources, gpu=gpu))
+            if len(machines.nodes()) > 1:
+                refuse_unshared(self.results.root, machines.on_every_node)
+            self.follower.writer.describe(artifacts.of_cluster(machines.nodes()))
             self._open()
             if self.spec.population is not None:
                 self._populate(gpu)
@@ -176,18 +177,17 @@ class _Run:
                 self.follower.agenda.add(tasks(self.spec, to_run, gpu=gpu))
             if self.spec.search is not None:
                 self._search(gpu)
-            with suppress(tuning.Interrupted):
-                tuning.run_trials(
-                    self.follower,
-                    records=self.results.records,
-                    checkpoints=self.spec.checkpoints,
-                    metric=self.spec.metric,
-                    scheduler=self._scheduler(),
-                    ahead=self._ahead(tuning.grows()),
-                    folder=self.results.root / "ray" / self.spec.name,
-                    ending=self.follower.ending,
-                    request=self.request,
-                )
+            tuning.run_trials(
+                self.follower,
+                records=self.results.records,
+                checkpoints=self.spec.checkpoints,
+                metric=self.spec.metric,
+                scheduler=self._scheduler(),
+                ahead=self._ahead(machines.grows()),
+                folder=self.results.root / "ray" / self.spec.name,
+                ending=self.follower.ending,
+                request=self.request,
+            )
 
     def _ahead(self, grows: bool) -> int:
         if self.spec.search is not None:
@@ -233,15 +233,35 @@ class _Run:
 
         return build_scheduler(self.spec.scheduler, self.follower.progress.plan, self.results.records)
 
-    def _auto_share(self, to_run: Sequence[PlannedTrial]) -> float:
-        """What `gpu: auto` comes to, measured on the first trial."""
-        if self.spec.resources.gpu != "auto" or not to_run:
-            return 0.0
+    def _gpu(self, to_run: Sequence[PlannedTrial]) -> float:
+        """What `resources.gpu` comes to: auto is measured, and few trials spread over GPUs that are idle."""
+        from experiments import machines
+        from experiments.resources import spread
+
+        resources, say = self.spec.resources, self.follower.display.say
+        idle = machines.idle()  # before a GPU is taken to measure
+        share = resources.share({})
+        if resources.gpu == "auto" and to_run:
+            share = replace(share, gpu=self._measured(to_run[0]))
+            say(f"note: resources.gpu auto is {share.gpu:g}")
+        if resources.variants or self.spec.search is not None:
+            return share.gpu
+        wide = spread(share, trials=len(to_run), machines=idle)
+        if wide != share:
+            say(f"note: {len(to_run)} trials leave GPUs free: they take {wide.gpu:.2g} GPU each, not {share.gpu:.2g}")
+        return wide.gpu
+
+    def _measured(self, trial: PlannedTrial) -> float:
+        """The best share of a GPU for trials like this one."""
+        from experiments import machines
         from experiments.resources import auto_share
 
-        share = auto_share((to_run[0].config, self.spec.resources.share(to_run[0].settings)))
-        self.follower.display.say(f"note: resources.gpu auto is {share:g}")
-        return share
+        if machines.resources().get("GPU", 0):
+            job = trial.config, self.spec.resources.share(trial.settings)
+            return machines.on_a_gpu(lambda: auto_share(job), ending=self.follower.ending)
+        if machines.grows():
+            raise UserError("resources.gpu must be a number while no machine with a GPU is up to measure on, got auto")
+        return 0.0
 
     def _open(self) -> None:
         """From here on things are written."""
@@ -255,12 +275,12 @@ class _Run:
 def tasks(spec: SweepSpec, trials: Sequence[PlannedTrial], *, gpu: float) -> list[Task]:
     """The trials in the order to run them: seed by seed, so that an interrupted sweep compares all its variants."""
     ordered = sorted(trials, key=lambda trial: spec.seeds.index(trial.seed))
-    return [Task(trial.trial, trial.config, spec.resources.share(trial.settings, auto=gpu)) for trial in ordered]
+    return [Task(trial.trial, trial.config, spec.resources.share(trial.settings, gpu=gpu)) for trial in ordered]
 
 
-def shares(resources: Resources, *, auto: float) -> dict[str, Share]:
+def shares(resources: Resources, *, gpu: float) -> dict[str, Share]:
     """What trials may take, by the key of the spec that says so."""
-    found = {"resources": resources.share({}, auto=auto)}
+    found = {"resources": resources.share({}, gpu=gpu)}
     for index, row in enumerate(resources.variants):
-        found[f"resources.variants.{index}"] = resources.share(row.when, auto=auto)
+        found[f"resources.variants.{index}"] = resources.share(row.when, gpu=gpu)
     return found

@@ -82,9 +82,11 @@ class Resources(Section):
     gpu: Annotated[float | str, PlainValidator(_devices_or_auto, float | Literal["auto"])] = 0.0
     variants: Annotated[tuple[VariantResources, ...], Field(strict=False)] = ()
 
-    def share(self, settings: Mapping[str, Any], *, auto: float = 0.0) -> Share:
-        """Of a trial with those varied `settings`, where `gpu: auto` was found to be `auto`."""
-        cpu, gpu = self.cpu, auto if isinstance(self.gpu, str) else self.gpu
+    def share(self, settings: Mapping[str, Any], *, gpu: float | None = None) -> Share:
+        """Of a trial with those varied `settings`, where `resources.gpu` comes to `gpu`; auto is 0 until then."""
+        cpu = self.cpu
+        if gpu is None:
+            gpu = 0.0 if isinstance(self.gpu, str) else self.gpu
         for row in self.variants:
             if matches(settings, row.when):
                 return Share(cpu if row.cpu is None else row.cpu, gpu if row.gpu is None else row.gpu)

@@ -34,7 +34,7 @@ def look(folder: Path, ask: Ask) -> list[Seen]:
 
     Args:
         folder: made if need be.
-        ask: `experiments.tuning.on_every_node`, or a stand-in.
+        ask: `experiments.machines.on_every_node`, or a stand-in.
     """
     folder.mkdir(parents=True, exist_ok=True)
     probe = folder / f".probe-{uuid4().hex}"

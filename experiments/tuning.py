@@ -1,52 +1,26 @@
 """Trials in parallel on Ray Tune."""
 
-import logging
 import os
 import shutil
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import ray
 from ray import cloudpickle, tune
-from ray.autoscaler.v2.utils import is_autoscaler_v2
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from experiments.agenda import Task
 from experiments.causes import Cause, ResetFailed
-from experiments.cluster.access import refuse_silent
-from experiments.interrupt import Ending, handlers_kept
+from experiments.interrupt import Ending, Interrupted
 from experiments.records import TrialRecords
 from experiments.report import Report
 from experiments.sections import Checkpoints, Share
 from experiments.stop import StopRequest
 from experiments.trainable import EPOCH, REPORT, TrialTrainable, reason_of, storable
-from ottt.errors import UserError
 from ottt.schema import Status
-
-_QUIET = {
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean the same in the workers as in the driver
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial without a GPU share sees no GPU
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # see experiments.interrupt
-    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # a sweep goes on from the trial records, never from Tune's state
-}
-
-T = TypeVar("T")
-
-
-class Interrupted(KeyboardInterrupt):
-    """The sweep was asked to stop; trials were under way.
-
-    Not an Exception: for those Tune waits until its actors have ended their step.
-    """
 
 
 class Events(Protocol):
@@ -71,77 +45,6 @@ class Events(Protocol):
 
     def crashed(self, trial: str, report: Report) -> None:
         """The worker died, or raised outside the trial."""
-
-
-@contextmanager
-def connected() -> Iterator[None]:
-    """The Ray cluster that RAY_ADDRESS names, else an instance of our own whose processes end with the context."""
-    os.environ.update(_QUIET)
-    address = os.environ.get("RAY_ADDRESS") or "local"
-    # What Ray prints by itself must not mix with the output of the command.
-    with redirect_stdout(sys.stderr):
-        with handlers_kept():
-            _start(address)
-        logging.getLogger("ray").setLevel(logging.CRITICAL)
-        try:
-            yield
-        finally:
-            ray.shutdown()
-
-
-def _start(address: str) -> None:
-    if address == "local":
-        ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
-    else:
-        refuse_silent(address)
-        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
-
-
-def resources() -> dict[str, float]:
-    """What the cluster has in all: CPU, GPU, memory."""
-    return dict(ray.cluster_resources())
-
-
-def nodes() -> list[dict[str, Any]]:
-    """The machines of the cluster, as Ray describes them."""
-    return [node for node in ray.nodes() if node["Alive"]]
-
-
-def grows() -> bool:
-    """Whether the cluster may add machines: its autoscaler is the one that `ray up` starts for clouds, and KubeRay."""
-    return bool(is_autoscaler_v2(fetch_from_server=True))
-
-
-def on_every_node(visit: Callable[[], T]) -> list[T]:
-    """The function's result on each machine of the cluster."""
-    task = ray.remote(num_cpus=0)(visit)
-    there = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes()]
-    found: list[T] = ray.get([task.options(scheduling_strategy=one).remote() for one in there])
-    return found
-
-
-def check_shares(shares: Mapping[str, Share]) -> None:
-    """Refuse what no machine here can ever give to a trial.
-
-    A cluster of nothing but a head that trains nothing waits for machines that its autoscaler adds.
-
-    Args:
-        shares: by the key of the spec that asks for it.
-
-    Raises:
-        UserError: one line per resource.
-    """
-    there = [node["Resources"] for node in nodes() if node["Resources"].get("CPU", 0) > 0]
-    if not there:
-        return
-    problems = []
-    for key, share in shares.items():
-        for name, amount in (("cpu", share.cpu), ("gpu", share.gpu)):
-            most = max(node.get(name.upper(), 0) for node in there)
-            if amount > most:
-                problems.append(f"{key}.{name} must be <= {most:g}, what a machine here has, got {amount:g}")
-    if problems:
-        raise UserError(*dict.fromkeys(problems))
 
 
 def run_trials(

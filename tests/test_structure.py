@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 RAY = {
     f"experiments/{name}.py"
-    for name in ("cluster/jobs", "cluster/launcher", "runner", "search", "stopping", "trainable", "tuning")
+    for name in ("cluster/jobs", "cluster/launcher", "machines", "runner", "search", "stopping", "trainable", "tuning")
 }
 MLFLOW = {f"experiments/{name}.py" for name in ("mlflow_model", "mlflow_run", "tracking")}
 

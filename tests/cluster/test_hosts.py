@@ -3,6 +3,7 @@
 Whatever happens, every trial ends once, with the metrics that a single machine gives.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -71,7 +72,7 @@ class Cluster:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("lab")
     (folder / "modules").mkdir()
-    watch = WATCH.replace("os.getpid()", "os.uname().nodename")
+    watch = WATCH.replace("{os.getpid()}", "{os.uname().nodename} {os.environ.get('CUDA_VISIBLE_DEVICES')}")
     (folder / "modules" / "sitecustomize.py").write_text(watch, encoding="utf-8")
     (folder / "bin").mkdir()
     command = f'#!/bin/sh\nexec {sys.executable} -m experiments.cli "$@"\n'
@@ -151,8 +152,13 @@ class Sweep:
 
     def trained(self) -> Counter[str]:
         """Epochs by host."""
+        return Counter(host for host, _ in self.places())
+
+    def places(self) -> list[tuple[str, str]]:
+        """Host and GPU of every epoch."""
         text = self.watched.read_text(encoding="utf-8") if self.watched.is_file() else ""
-        return Counter(line.split()[2] for line in text.splitlines() if len(line.split()) == 3)
+        lines = [line.split() for line in text.splitlines()]
+        return [(line[2], line[3]) for line in lines if len(line) == 4]
 
     @contextmanager
     def midway(self) -> Iterator[None]:
@@ -251,6 +257,63 @@ def test_a_killed_tracking_server_costs_nothing(cluster: Cluster, alone: dict[st
     (tmp_path / "served").mkdir()
     (tmp_path / "served" / "results").symlink_to(server)
     once_in_the_store(tmp_path / "served")
+
+
+def test_few_trials_take_a_gpu_each(cluster: Cluster, tmp_path: Path) -> None:
+    sweep = Sweep(cluster, tmp_path)
+    driver = sweep.start("seeds=2", "epochs=2", "resources.gpu=0.25")  # Ray alone puts two on one GPU
+    with sweep.midway():
+        until(lambda: len(sweep.places()) == 4 * 2, sweep.said)
+    driver.wait(timeout=400)
+    assert driver.returncode == 0, sweep.said()
+    assert Counter(sweep.places()) == Counter({(host, gpu): 2 for host in ("one", "two") for gpu in ("0", "1")})
+    assert "note: 4 trials leave GPUs free: they take 1 GPU each, not 0.25" in sweep.said()
+
+
+ON_A_GPU = """\
+import json, os, time
+from experiments.interrupt import Ending, Interrupted
+from experiments.machines import connected, idle, on_a_gpu
+from ottt.errors import UserError
+
+def where():
+    return os.uname().nodename, os.environ["CUDA_VISIBLE_DEVICES"]
+
+def wrong():
+    raise UserError("far away")
+
+found, ending = [], Ending()
+with connected():
+    found.append(sorted(one.get("GPU", 0) for one in idle()))
+    found.append(on_a_gpu(where, ending=ending))
+    try:
+        on_a_gpu(wrong, ending=ending)
+    except UserError as error:
+        found.append(error.problems)
+    ending.now.set()
+    try:
+        on_a_gpu(lambda: time.sleep(600), ending=ending)
+    except Interrupted:
+        found.append("interrupted")
+    found.append(idle())
+print(json.dumps(found))
+"""
+
+
+def test_what_needs_a_gpu_goes_where_one_is(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.complete()
+    variables = {"RAY_ADDRESS": f"{cluster.head.address}:{PORT}"}
+    done = cluster.head.run(sys.executable, "-c", ON_A_GPU, variables=variables)
+    assert done.returncode == 0, done.stderr
+    gpus, (host, gpu), *rest = json.loads(done.stdout)
+    assert gpus == [0, 2, 2]
+    assert (host in ("one", "two"), gpu in ("0", "1")) == (True, True)
+    assert rest == [["far away"], "interrupted", []]  # the last task still has its GPU
+    (tmp_path / "spec.yaml").write_text(SPEC, encoding="utf-8")
+    words = ("epochs=1", "seeds=1", "resources.gpu=auto", "--results", str(tmp_path / "results"))
+    measured = cluster.head.ottt("sweep", "run", str(tmp_path / "spec.yaml"), *words, variables=variables)
+    assert measured.returncode == 0, measured.stderr
+    assert "note: resources.gpu auto is 0\n" in measured.stderr  # the workers have none that trials could use
 
 
 def test_a_submitted_sweep_runs_by_itself(cluster: Cluster) -> None:

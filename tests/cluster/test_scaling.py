@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.skipif(why_not() is not None, reason=why_not() or ""),
 
 HEAD = "ray.head.default"  # as Ray's stand-in for a cloud calls it
 TRIALS = 8
-GROWS = "from experiments import tuning\nwith tuning.connected(): found = tuning.grows()\nprint(found)"
+GROWS = "from experiments import machines\nwith machines.connected(): found = machines.grows()\nprint(found)"
 SPEC = f"""\
 name: scaling
 base: {{T: 2, epochs: 2, batch_size: 512, model.width: 0.25, device: cpu}}

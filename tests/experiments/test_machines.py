@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from experiments import calibrate, doctor, resources, storage
 from experiments.calibrate import Measurement
@@ -15,7 +17,7 @@ from experiments.cluster.access import refuse_silent
 from experiments.estimate import estimated, kind_of
 from experiments.folder import Results
 from experiments.plan import expand
-from experiments.resources import best_count, fits
+from experiments.resources import best_count, fits, spread
 from experiments.sections import Share
 from experiments.storage import Seen, look, refuse_unshared
 from ottt.config import TrialConfig
@@ -46,6 +48,50 @@ def test_as_many_trials_share_a_gpu_as_train_most_together(throughput: dict[int,
 def test_trials_beside_each_other_must_fit() -> None:
     measured = Measurement(1.0, 1.0, 1.0, peak_mib=200.0, total_mib=1000.0)
     assert [fits(measured, count) for count in (1, 2, 4, 8)] == [True, True, True, False]
+
+
+BIG, HEAD = {"CPU": 16.0, "GPU": 2.0}, {"CPU": 8.0}
+
+
+@pytest.mark.parametrize(
+    ("gpu", "trials", "machines", "spread_gpu"),
+    [
+        (0.25, 2, [BIG], 1.0),
+        (0.25, 3, [BIG], 1 / 2),
+        (0.25, 4, [BIG, BIG], 1.0),
+        (0.25, 6, [BIG], 1 / 3),
+        (0.25, 7, [BIG], 0.25),
+        (0.25, 100, [BIG], 0.25),
+        (0.3, 6, [BIG], 0.3),  # three on a GPU
+        (0.1, 18, [BIG], 0.1),  # cores for 16
+        (0.1, 16, [BIG], 1 / 8),
+        (0.25, 2, [], 0.25),
+        (0.25, 2, [HEAD], 0.25),
+        (0.25, 2, [HEAD, BIG], 1.0),
+        (1.0, 1, [BIG], 1.0),
+        (2.0, 1, [BIG], 2.0),
+        (0.0, 1, [BIG], 0.0),
+    ],
+)
+def test_few_trials_leave_no_gpu_idle(
+    gpu: float, trials: int, machines: list[dict[str, float]], spread_gpu: float
+) -> None:
+    assert spread(Share(1.0, gpu), trials=trials, machines=machines) == Share(1.0, spread_gpu)
+
+
+@given(
+    beside=st.integers(1, 10),
+    trials=st.integers(1, 60),
+    machines=st.lists(st.fixed_dictionaries({"CPU": st.integers(0, 32), "GPU": st.integers(0, 8)}), max_size=4),
+)
+def test_as_many_trials_run_at_once_as_before(beside: int, trials: int, machines: list[dict[str, float]]) -> None:
+    def room(gpu: float) -> float:
+        return sum(min(one["GPU"] * round(1 / gpu), one["CPU"]) for one in machines)
+
+    given_share = Share(1.0, 1 / beside)
+    wide = spread(given_share, trials=trials, machines=machines)
+    assert min(trials, room(wide.gpu)) == min(trials, room(given_share.gpu))
+    assert given_share.gpu <= wide.gpu <= 1
 
 
 def test_without_a_gpu_auto_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

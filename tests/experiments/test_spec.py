@@ -251,6 +251,7 @@ def test_resources_follow_the_variant(write_spec: WriteSpec) -> None:
         + "resources:\n  cpu: 2\n  gpu: auto\n  variants:\n    - {when: {T: 3}, gpu: 0.5}\n    - {when: {T: 2}, cpu: 1}"
     )
     resources = SweepSpec.from_file(write_spec(text)).resources
-    assert resources.share({"T": 3, "neuron.tau": 2.0}, auto=0.25) == Share(cpu=2, gpu=0.5)
-    assert resources.share({"T": 2, "neuron.tau": 2.0}, auto=0.25) == Share(cpu=1, gpu=0.25)
-    assert resources.share({}, auto=0.25) == Share(cpu=2, gpu=0.25)
+    assert resources.share({"T": 3, "neuron.tau": 2.0}, gpu=0.25) == Share(cpu=2, gpu=0.5)
+    assert resources.share({"T": 2, "neuron.tau": 2.0}, gpu=0.25) == Share(cpu=1, gpu=0.25)
+    assert resources.share({}, gpu=0.25) == Share(cpu=2, gpu=0.25)
+    assert resources.share({}) == Share(cpu=2, gpu=0.0)
