@@ -37,7 +37,8 @@ class Study:
 
     def text(self) -> str:
         """In two lines."""
-        return f"{self.name}  ({self.trials} trials, {self.cost})\n    {self.question}"
+        count = "1 trial" if self.trials == 1 else f"{self.trials} trials"
+        return f"{self.name}  ({count}, {self.cost})\n    {self.question}"
 
 
 def studies(containing: str = "") -> list[Study]:

@@ -156,7 +156,8 @@ def _mounted(layout: Layout) -> list[str]:
 
 
 def _ranges(permission: dict[str, Any]) -> Iterator[str]:
-    for key, inner in (("IpRanges", "CidrIp"), ("Ipv6Ranges", "CidrIpv6")):
+    kinds = ("IpRanges", "CidrIp"), ("Ipv6Ranges", "CidrIpv6"), ("PrefixListIds", "PrefixListId")
+    for key, inner in kinds:
         for one in permission.get(key) or ():
             yield str(one.get(inner))
 

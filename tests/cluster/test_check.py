@@ -101,6 +101,7 @@ ALTERED = [
             ("IpRanges: [{CidrIp: 10.0.0.0/8}, {CidrIp: 8.8.8.8/0}]", "8.8.8.8/0"),
             ("IpRanges: [{CidrIp: 0.0.0.0/1}, {CidrIp: 128.0.0.0/1}]", "0.0.0.0/1"),
             ("IpRanges: [{CidrIp: everyone}]", "everyone"),
+            ("PrefixListIds: [{PrefixListId: pl-12345678}]", "pl-12345678"),
         ]
     ),
     ("cluster", "--dashboard-host=127.0.0.1", "--dashboard-host '0.0.0.0'", "--dashboard-host must be 127.0.0.1"),

@@ -25,7 +25,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     done = run("train", *TINY, "--checkpoints", str(folder), "--json")
     (folder / "report.json").write_text(done.stdout)
-    assert [line.split()[1] for line in done.stderr.splitlines()] == ["1/2", "2/2"]
+    *epochs, last = done.stderr.splitlines()
+    assert [line.split()[1] for line in epochs] == ["1/2", "2/2"]
+    assert last == f"checkpoint of epoch 2: {folder}"
     return folder
 
 
