@@ -6,6 +6,12 @@ from urllib.parse import urlsplit
 from ottt.errors import first_line
 
 _DATABASES = frozenset({"sqlite", "postgresql", "mysql", "mssql"})
+_AWAY = (  # what says that nobody answers at the address, or a proxy in place of the server
+    "Max retries exceeded",
+    "Connection aborted",
+    "Connection refused",
+    *(f"error code {code}" for code in (502, 503, 504)),
+)
 _SETTINGS = {  # of MLflow
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -32,6 +38,11 @@ def shown_uri(uri: str) -> str:
     return uri if "@" not in parts.netloc else parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
+def is_away(error: Exception) -> bool:
+    """Whether what MLflow or a database raised says that the server does not answer, so that it may come back."""
+    return any(sign in first_line(error) for sign in _AWAY)
+
+
 def explained(error: Exception) -> str:
     """What MLflow or a database raised, in one line."""
     text = first_line(error)
@@ -39,6 +50,6 @@ def explained(error: Exception) -> str:
         return "the server refuses user name or password: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
     if "error code 403" in text:
         return "the server does not permit this user to do so"
-    if "Max retries exceeded" in text or "Connection aborted" in text:
+    if is_away(error):
         return "the server does not answer"
     return text

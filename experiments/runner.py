@@ -147,7 +147,8 @@ class _Run:
                 status = Status.FAILED if progress.failed else Status.FINISHED
         finally:
             self.follower.leave()
-            problem = writer.close(status)
+            say = None if status is Status.INTERRUPTED else self.follower.display.say
+            problem = writer.close(status, say=say, leave=self.follower.ending.now)
         return SweepOutcome(
             plan=progress.plan,
             ran=len(progress.epochs),

@@ -2,9 +2,10 @@
 
 import queue
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 
-from analysis.address import explained
+from analysis.address import explained, is_away
 from experiments.mlflow_sink import MlflowSink
 from experiments.plan import Plan, PlannedTrial
 from experiments.records import TrialRecords
@@ -13,6 +14,7 @@ from ottt.errors import UserError
 from ottt.schema import Status
 
 PERIOD_S = 2.0  # between two rounds of writing
+ABSENCE_S = 120.0  # for which a server that does not answer at the end of a sweep is waited for
 
 
 class StoreError(UserError):
@@ -70,19 +72,37 @@ class BackgroundWriter:
         """The record of `trial` has changed."""
         self._updates.put(trial)
 
-    def close(self, status: Status) -> str | None:
+    def close(
+        self, status: Status, *, say: Callable[[str], None] | None = None, leave: threading.Event | None = None
+    ) -> str | None:
         """Write everything and end the parent run with `status`; returns in one line what went wrong.
 
         Before `begin` it only gives up.
+
+        Args:
+            say: told that a server which does not answer is waited for; None: it is not.
+            leave: ends the waiting.
         """
         if not self._permitted.is_set():
             return None
         self._final = status
         self._closing.set()
         self._thread.join()
+        if say is not None and self._is_away():
+            say(f"the tracking server does not answer; waiting {ABSENCE_S:.0f} s for it, Ctrl-C leaves")
+            self._wait(leave or threading.Event())
         if self._failure is None:
             return None
         return f"the tracking store lacks {len(self._unwritten)} trials: {redacted(explained(self._failure))}"
+
+    def _is_away(self) -> bool:
+        return self._failure is not None and is_away(self._failure)
+
+    def _wait(self, leave: threading.Event) -> None:
+        """Try the last round again for some time, in the caller's thread: the writer's has ended."""
+        until = time.monotonic() + ABSENCE_S
+        while self._is_away() and time.monotonic() < until and not leave.wait(PERIOD_S):
+            self._round(last=True)
 
     def _work(self) -> None:
         try:

@@ -5,7 +5,9 @@ OTTT_OUTAGE is for how long the server is away, in seconds: 8 by default, 60 is 
 
 import json
 import os
+import signal
 import sqlite3
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -200,3 +202,38 @@ def test_a_server_that_goes_away_and_comes_back_lacks_nothing(server: TrackingSe
     assert process.returncode == 0, said
     assert points(server, "outage") == recorded(here)
     assert statuses(server, "outage") == [("sweep", "FINISHED"), *[("trial", "FINISHED")] * 4]
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_server_that_is_away_at_the_end_is_waited_for(
+    server: TrackingServer, tmp_path: Path, *, comes_back: bool
+) -> None:
+    name = f"late-{comes_back}"
+    here = place(tmp_path, server, SPEC.replace("served", name))
+    with (tmp_path / "said.txt").open("w+") as said:
+        process = subprocess.Popen(
+            here.command("sweep", "run", "served.yaml"), cwd=tmp_path, env=here.environment(), stderr=said
+        )
+        try:
+            while here.epochs() < 1 and process.poll() is None:
+                time.sleep(0.05)
+            server.kill()
+            while "waiting 120 s" not in (tmp_path / "said.txt").read_text() and process.poll() is None:
+                time.sleep(0.05)
+            assert process.poll() is None
+            if comes_back:
+                server.start()
+            else:
+                process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=240) == int(not comes_back)
+        finally:
+            process.kill()
+            process.wait()
+            if not comes_back:
+                server.start()
+    last = (tmp_path / "said.txt").read_text().splitlines()[-1]
+    assert last.startswith("error: the tracking store lacks 4 trials: the server does not answer") != comes_back
+    again = here.ottt("sweep", "run", "served.yaml")
+    assert (again.returncode, "trials run:  0 of 4" in again.stdout) == (0, True)
+    assert points(server, name) == recorded(here)
+    assert statuses(server, name) == [("sweep", "FINISHED"), *[("trial", "FINISHED")] * 4]
