@@ -8,6 +8,7 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any, TypeVar
 
 import ray
+from ray._private import worker as ray_worker
 from ray.autoscaler.v2.utils import is_autoscaler_v2
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -50,9 +51,16 @@ def connected() -> Iterator[None]:
 def _start(address: str) -> None:
     if address == "local":
         ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
+        _end_autoscaler()
     else:
         refuse_silent(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+
+
+def _end_autoscaler() -> None:
+    """Of our own Ray, which adds no machine: it uses a core while everything starts, and ends only after a second."""
+    if (node := ray_worker._global_node) is not None:
+        node.kill_monitor(check_alive=False)
 
 
 def resources() -> dict[str, float]:

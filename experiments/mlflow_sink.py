@@ -13,7 +13,7 @@ from experiments.plan import Plan, PlannedTrial
 from experiments.provenance import Provenance
 from experiments.records import Epoch, Record
 from experiments.redact import redacted
-from experiments.tracking import connect
+from experiments.tracking import connect, disconnect
 from ottt.errors import UserError
 from ottt.evalreport import EvalReport
 from ottt.schema import MLFLOW_STATUS, SCHEMA_VERSION, SETTLED, Status, Tag
@@ -126,6 +126,7 @@ class MlflowSink:
                 tags = run.tags | {Tag.STATUS: Status.INTERRUPTED}
                 run.set_status(tags, MLFLOW_STATUS[Status.INTERRUPTED], None)
         self._parent.set_status(self._parent_tags() | {Tag.STATUS: status}, MLFLOW_STATUS[status], None)
+        disconnect(self._client)
 
     def _find_experiment(self) -> str:
         found = self._client.get_experiment_by_name(self.plan.name)

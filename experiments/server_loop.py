@@ -1,9 +1,8 @@
 """What every process of `ottt mlflow serve` starts with; uvicorn's option `--loop` names it."""
 
 import asyncio
-import gc
 
-OBJECTS = 50_000  # made in between two searches for garbage; 700 by Python's default
+from experiments.garbage import search_rarely
 
 
 def event_loop() -> asyncio.AbstractEventLoop:
@@ -12,5 +11,5 @@ def event_loop() -> asyncio.AbstractEventLoop:
     MLflow's server makes several objects of every point that it reads. With Python's default, 60 % of its time went
     into searching these, and all that it had imported, for cycles that were not there.
     """
-    gc.set_threshold(OBJECTS, *gc.get_threshold()[1:])
+    search_rarely()
     return asyncio.new_event_loop()

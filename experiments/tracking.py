@@ -39,3 +39,10 @@ def connect(store: str) -> "MlflowClient":
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
         return MlflowClient(store)
+
+
+def disconnect(client: "MlflowClient") -> None:
+    """Close the connections to a database: SQLite then takes its log into the file, which can be copied."""
+    engine = getattr(client._tracking_client.store, "engine", None)  # MLflow itself never ends a client
+    if engine is not None:
+        engine.dispose()

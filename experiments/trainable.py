@@ -11,6 +11,7 @@ from ray import tune
 from ray._private.state import state as cluster_state
 
 from experiments.causes import Cause, ResetFailed
+from experiments.garbage import importing
 from experiments.records import Epoch, TrialRecords
 from experiments.report import Report
 from experiments.sections import Checkpoints, Share
@@ -53,9 +54,9 @@ class TrialTrainable(tune.Trainable):
             metric: that the sweep optimises.
             request: leaves trials before their next epoch, once it is made.
         """
-        import ottt.trainer  # noqa: F401  # now, rather than when the first trial waits for it
+        with importing():
+            import ottt.trainer  # noqa: F401  # now, rather than when the first trial waits for it
 
-        gc.freeze()  # what was imported stays: `_clean` need not look through it
         self._metric = metric
         self._records = records
         self._checkpoints = checkpoints
@@ -208,6 +209,7 @@ def _clean(share: Share) -> None:
     import torch
 
     gc.collect()  # a traceback may hold the last trial's tensors in a cycle
+    gc.freeze()  # what outlives a trial, mostly packages imported late, need not be searched again
     torch.set_num_threads(share.threads)
     if share.gpu and torch.cuda.is_available():
         torch.cuda.empty_cache()

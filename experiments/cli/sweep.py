@@ -22,6 +22,7 @@ from experiments.cli.arguments import (
 )
 from experiments.cli.results import Format, comparison
 from experiments.folder import Results, shown
+from experiments.garbage import search_rarely
 
 if TYPE_CHECKING:
     from experiments.runner import SweepOutcome
@@ -129,6 +130,7 @@ def _named(sweep: str, results: Path | None) -> "Sweep":
 
 def _run(sweep: "Sweep", choice: "Choice", again: str, *, fail_fast: bool, as_json: bool) -> int:
     """Run it and say how it went; `again` is the command that goes on with it."""
+    search_rarely()
     outcome = sweep.run(choice=choice, fail_fast=fail_fast)
     for note in outcome.plan.notes:
         _tell(f"note: {note}")
