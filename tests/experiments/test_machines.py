@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -175,6 +177,22 @@ def test_storage_that_is_not_shared_is_refused(tmp_path: Path, monkeypatch: pyte
     [line] = caught.value.problems
     assert line.startswith(f"{here} must be one folder on all machines; far: ")
     assert list(here.iterdir()) == []
+
+
+NO_AUTOSCALER = """\
+import os
+from experiments.machines import connected
+from tests.experiments.commands import descendants
+with connected():
+    found = {open(f"/proc/{pid}/cmdline").read() for pid in descendants(os.getpid())}
+print(sum("gcs_server" in words for words in found), sum("monitor.py" in words for words in found))
+"""
+
+
+def test_a_ray_of_our_own_has_no_autoscaler(tmp_path: Path) -> None:
+    here = Place(tmp_path)
+    done = subprocess.run([sys.executable, "-c", NO_AUTOSCALER], env=here.environment(), capture_output=True, text=True)
+    assert done.stdout == "1 1\n", done.stderr  # the one that watches logs stays
 
 
 def test_doctor_finds_nothing_here(tmp_path: Path) -> None:

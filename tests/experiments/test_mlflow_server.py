@@ -209,7 +209,7 @@ def test_a_server_that_is_away_at_the_end_is_waited_for(
     server: TrackingServer, tmp_path: Path, *, comes_back: bool
 ) -> None:
     name = f"late-{comes_back}"
-    here = place(tmp_path, server, SPEC.replace("served", name))
+    here = place(tmp_path, server, SPEC.replace("served", name).replace("epochs: 3", "epochs: 60"))
     with (tmp_path / "said.txt").open("w+") as said:
         process = subprocess.Popen(
             here.command("sweep", "run", "served.yaml"), cwd=tmp_path, env=here.environment(), stderr=said
