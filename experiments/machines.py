@@ -1,5 +1,6 @@
 """The Ray cluster that a sweep runs on, and its machines."""
 
+import gc
 import logging
 import os
 import sys
@@ -45,6 +46,7 @@ def connected() -> Iterator[None]:
         try:
             yield
         finally:
+            gc.collect()  # Ray ends the process where another thread finds a reference of Ray's during or after shutdown
             ray.shutdown()
 
 
