@@ -46,7 +46,7 @@ def connected() -> Iterator[None]:
         try:
             yield
         finally:
-            gc.collect()  # Ray ends the process where another thread finds a reference of Ray's during or after shutdown
+            gc.collect()  # Ray ends the process if another thread finds a reference of Ray's from here on
             ray.shutdown()
 
 
