@@ -28,5 +28,8 @@ def importing() -> Iterator[None]:
 
 
 def leave() -> None:
-    """Before the process ends: it need not search what the system takes back as a whole."""
+    """Before the process ends: it need not search what the system takes back as a whole.
+
+    Not for a process that trains: packages below torch take what is left for a leak, and say so.
+    """
     gc.freeze()

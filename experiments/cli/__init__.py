@@ -8,7 +8,6 @@ from typing import NoReturn
 import typer
 
 from experiments.cli import cluster, datasets, doctor, mlflow, report, results, runs, sweep, sync, trial
-from experiments.garbage import leave
 from experiments.interrupt import EXIT_INTERRUPTED
 from ottt.errors import UserError
 
@@ -39,13 +38,6 @@ app.command("doctor")(doctor.doctor)
 def main() -> int:
     """Run the command; errors become lines on stderr. Returns the exit status."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    try:
-        return _run(arguments)
-    finally:
-        leave()
-
-
-def _run(arguments: list[str]) -> int:
     try:
         status: int = app(arguments, prog_name="ottt", standalone_mode=False) or 0
         if status == EXIT_INTERRUPTED:

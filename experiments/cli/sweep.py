@@ -22,7 +22,7 @@ from experiments.cli.arguments import (
 )
 from experiments.cli.results import Format, comparison
 from experiments.folder import Results, shown
-from experiments.garbage import search_rarely
+from experiments.garbage import leave, search_rarely
 
 if TYPE_CHECKING:
     from experiments.runner import SweepOutcome
@@ -140,6 +140,7 @@ def _run(sweep: "Sweep", choice: "Choice", again: str, *, fail_fast: bool, as_js
         _tell(f"error: {outcome.store_problem}; the records are complete, to write what is missing: {again}")
     else:
         _show(outcome, sweep.place, again, as_json=as_json)
+    leave()
     return outcome.exit_status
 
 

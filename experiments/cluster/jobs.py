@@ -16,6 +16,7 @@ from experiments.spec import SweepSpec
 from ottt.errors import UserError, first_line
 
 SWEEP = "ottt.sweep"  # key of a job's metadata
+STOP_S = "120"  # to record what is done before Ray kills a stopped sweep; 3 by its default
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Jobs:
                 self._client.submit_job(
                     entrypoint=f"exec {shlex.join([*words, *where])}",  # so that `stop` reaches the sweep itself
                     submission_id=f"{spec.name}-{time.strftime('%Y%m%d-%H%M%S')}",
-                    runtime_env={"working_dir": folder},
+                    runtime_env={"working_dir": folder, "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": STOP_S}},
                     metadata={SWEEP: spec.name},
                 )
             )
