@@ -28,7 +28,7 @@ _QUIET = {
     "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # a sweep goes on from the trial records, never from Tune's state
 }
 
-POLL_S = 0.2
+POLL_S = 0.2  # between two looks at a request to end
 
 T = TypeVar("T")
 

@@ -53,11 +53,11 @@ def train(
         trainer.load(resume)
     with _Progress(settings.epochs) as progress:
         result = fit(trainer, sink=progress, checkpoints=checkpoints, saved=resume)
-    if checkpoints is not None and result.status is not Status.DIVERGED:
-        print(f"checkpoint of epoch {trainer.epoch}: {checkpoints}", file=sys.stderr)
     if result.status is Status.DIVERGED:
         print(f"diverged: {result.reason}", file=sys.stderr)
         return 1
+    if checkpoints is not None:
+        print(f"checkpoint of epoch {trainer.epoch}: {checkpoints}", file=sys.stderr)
     _show(trainer.evaluate(trainer.eval_sets["test"]), settings, pictures, as_json=as_json)
     return 0
 
