@@ -337,7 +337,7 @@ def test_a_submitted_sweep_runs_by_itself(cluster: Cluster) -> None:
 def test_a_submitted_sweep_that_is_stopped_goes_on_when_submitted_again(cluster: Cluster, tmp_path: Path) -> None:
     cluster.complete()
     head, results, gate = cluster.head, tmp_path / "results", cluster.lab.folder / "gate"
-    (tmp_path / "spec.yaml").write_text(SPEC.replace("name: hosts", "name: stopped"), encoding="utf-8")
+    (tmp_path / "spec.yaml").write_text(SPEC.replace("name: hosts", "name: halted"), encoding="utf-8")
     words = ("cluster", "submit", str(tmp_path / "spec.yaml"), "seeds=2", "--results", str(results))
     gate.touch()  # no trial gets beyond its second epoch
     assert head.ottt(*words).returncode == 0
@@ -347,9 +347,9 @@ def test_a_submitted_sweep_that_is_stopped_goes_on_when_submitted_again(cluster:
         return sum(len(records.epochs(path.name)) for path in records.folder.glob("*"))
 
     until(lambda: epochs() == 4, "not all four train")
-    stopped = head.ottt("cluster", "stop", "stopped")
+    stopped = head.ottt("cluster", "stop", "halted")
     assert stopped.returncode == 0, stopped.stderr
-    until(lambda: " stopped " in head.ottt("cluster", "status", "stopped").stdout, "it goes on")
+    until(lambda: " stopped " in head.ottt("cluster", "status", "halted").stdout, "it goes on")
     assert {status for status, _ in numbers(results).values()} == {Status.INTERRUPTED}
     assert set(Place(tmp_path).runs()) == {("sweep", "KILLED"), ("trial", "KILLED")}
     gate.unlink()
