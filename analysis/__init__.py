@@ -5,38 +5,38 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from analysis import figures, load, profiles, render, statistics, style, tables
-    from analysis.averages import Marginal, marginal
-    from analysis.crossing import Crossing, cross
     from analysis.load import history, plan, runs
-    from analysis.pareto import Front, front
-    from analysis.planned import Plan, PlannedTrial
-    from analysis.published import Against, against_paper
-    from analysis.ranking import Importance, importance
-    from analysis.selection import select
-    from analysis.shares import Effects, effects
+    from analysis.store.plan import Plan, PlannedTrial
     from analysis.tables import Comparison, compare
+    from analysis.tables.epoch_selection import select
+    from analysis.tables.importance import Importance, importance
+    from analysis.tables.marginal_means import Marginal, marginal
+    from analysis.tables.paper import Against, against_paper
+    from analysis.tables.pareto import Front, front
+    from analysis.tables.two_way import Crossing, cross
+    from analysis.tables.variance_explained import Effects, effects
 
 _HOMES = {
-    "Against": "published",
+    "Against": "tables.paper",
     "Comparison": "tables",
-    "Crossing": "crossing",
-    "Effects": "shares",
-    "Front": "pareto",
-    "Importance": "ranking",
-    "Marginal": "averages",
-    "Plan": "planned",
-    "PlannedTrial": "planned",
-    "against_paper": "published",
+    "Crossing": "tables.two_way",
+    "Effects": "tables.variance_explained",
+    "Front": "tables.pareto",
+    "Importance": "tables.importance",
+    "Marginal": "tables.marginal_means",
+    "Plan": "store.plan",
+    "PlannedTrial": "store.plan",
+    "against_paper": "tables.paper",
     "compare": "tables",
-    "cross": "crossing",
-    "effects": "shares",
-    "front": "pareto",
+    "cross": "tables.two_way",
+    "effects": "tables.variance_explained",
+    "front": "tables.pareto",
     "history": "load",
-    "importance": "ranking",
-    "marginal": "averages",
+    "importance": "tables.importance",
+    "marginal": "tables.marginal_means",
     "plan": "load",
     "runs": "load",
-    "select": "selection",
+    "select": "tables.epoch_selection",
 }
 
 __all__ = [

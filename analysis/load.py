@@ -15,11 +15,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.address import shown_uri
-from analysis.cache import PointCache
-from analysis.columns import column
-from analysis.planned import Plan, PlannedTrial
-from analysis.store import Store, StoredRun, open_store
+from analysis.dtypes import column
+from analysis.store.base import Store, StoredRun
+from analysis.store.open import open_store
+from analysis.store.plan import Plan, PlannedTrial
+from analysis.store.point_cache import PointCache
+from analysis.store.uri import shown_uri
 from ottt.errors import UserError
 from ottt.schema import PLAN_ARTIFACT, SETTLED, Tag
 
@@ -97,8 +98,8 @@ def history(sweep: str, *, store: str, cache: str | Path | None = None) -> pd.Da
         sweep: its name.
         store: tracking URI.
         cache: folder that keeps what was read as Parquet, so that the next reading asks for new and changed runs only;
-            see `analysis.cache`. A server does not tell when a run that has ended gets another point at an earlier
-            epoch; a database does.
+            see `analysis.store.point_cache`. A server does not tell when a run that has ended gets another point at
+            an earlier epoch; a database does.
 
     Raises:
         UserError: no such store, no such sweep in it, or a `cache` that cannot be written.

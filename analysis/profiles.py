@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from analysis.statistics import LEVEL
+from analysis.statistics.few_seeds import LEVEL
 from ottt.errors import UserError
 from ottt.schema import Status
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.layout import Result, TextColumn, columns, printable
+from analysis.text.columns import Result, TextColumn, columns, printable
 from ottt.schema import Metric
 
 _WIDEST = 10_000  # characters per line: more than any table needs

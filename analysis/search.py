@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from analysis.load import frame
-from analysis.store import StoredRun, open_store
+from analysis.store.base import StoredRun
+from analysis.store.open import open_store
 from ottt.errors import UserError
 from ottt.schema import Tag
 

@@ -25,7 +25,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from experiments.records import TrialRecords
+from experiments.results.trial_records import TrialRecords
 
 RESULTS = Path(__file__).parent / "results"
 GPUS = 8

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import ottt
-from ottt.config import TrialConfig
+from ottt.config.trial import TrialConfig
 from ottt.data.info import DATASETS, DataInfo
 from ottt.functional.kernels import compiled
 from ottt.loss import step_loss

@@ -20,7 +20,7 @@ import ottt
 from ottt.data.augment import Augmentation
 from ottt.data.normalise import Normalisation, published
 from ottt.data.samples import ResidentSamples
-from ottt.optim import build_optimizer
+from ottt.training.optim import build_optimizer
 
 IMAGES = 10_000
 

@@ -15,12 +15,13 @@ from typing import Annotated
 import torch
 import typer
 
-from experiments.folder import STUDIES
-from experiments.plan import expand
-from experiments.spec import SweepSpec
-from ottt.config import TrialConfig
-from ottt.data.info import DATASETS, shape_of
-from ottt.models import build_model
+from experiments.planning.plan import expand
+from experiments.spec.read import read_spec
+from experiments.spec.spec import SweepSpec
+from experiments.spec.studies import STUDIES
+from ottt.config.trial import TrialConfig
+from ottt.data.info import DATASETS
+from ottt.models.registry import build_model
 from ottt.modules import Context, Synapse
 
 RATES = {"GPU": 20e12, "core": 20e9}  # operations per second, sustained
@@ -30,7 +31,7 @@ UPDATE_S = {"GPU": 5e-3, "core": 5e-4}  # seconds per time step of an update, ho
 def main(names: Annotated[list[str] | None, typer.Argument(help="Studies (default: all).")] = None) -> None:
     """Print the cost of each study."""
     for name in names or sorted(path.stem for path in STUDIES.glob("*.yaml")):
-        print(f"{name}: {cost_of(SweepSpec.from_file(STUDIES / f'{name}.yaml'))}")
+        print(f"{name}: {cost_of(read_spec(STUDIES / f'{name}.yaml'))}")
 
 
 def cost_of(spec: SweepSpec) -> str:
@@ -56,7 +57,7 @@ def seconds(config: TrialConfig, on: str) -> float:
 @cache
 def _operations(config: TrialConfig) -> float:
     """Of the weighted layers in one time step of one sample, forward."""
-    info = shape_of(config.data)
+    info = config.data.samples
     counted = 0
 
     def count(layer: Synapse, inputs: object, output: torch.Tensor) -> None:

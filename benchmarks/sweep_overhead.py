@@ -29,9 +29,9 @@ from typing import Annotated, Any
 
 import typer
 
-from experiments.plan import expand
-from experiments.records import Record, TrialRecords
-from experiments.spec import SweepSpec
+from experiments.planning.plan import expand
+from experiments.results.trial_records import Record, TrialRecords
+from experiments.spec.read import read_spec
 
 RESULTS = Path(__file__).parent / "results"
 HUNDRED = 100
@@ -130,11 +130,11 @@ def bare(specfile: Path, part: int, parts: int) -> None:
     """Train every `parts`-th trial; prints when the first began and the last ended."""
     import torch
 
-    from ottt.trainer import Trainer
+    from ottt.training.trainer import Trainer
 
     torch.set_num_threads(1)
     began = time.time()
-    for trial in expand(SweepSpec.from_file(specfile)).trials[part::parts]:
+    for trial in expand(read_spec(specfile)).trials[part::parts]:
         trainer = Trainer(trial.config)
         while not trainer.done:
             trainer.train_epoch()
@@ -151,8 +151,8 @@ def plain(specfile: Path, store: str) -> None:
     def train(config: dict[str, Any]) -> None:
         import torch
 
-        from ottt.loading import load_config
-        from ottt.trainer import Trainer
+        from ottt.config.load import load_config
+        from ottt.training.trainer import Trainer
 
         torch.set_num_threads(1)
         trainer = Trainer(load_config(config))
@@ -160,7 +160,7 @@ def plain(specfile: Path, store: str) -> None:
             tune.report(trainer.train_epoch())
 
     ray.init(include_dashboard=False, log_to_driver=False)
-    configs = [trial.config.flat() for trial in expand(SweepSpec.from_file(specfile)).trials]
+    configs = [trial.config.flat() for trial in expand(read_spec(specfile)).trials]
     began = time.time()
     tune.Tuner(
         tune.with_resources(lambda config: train(config["settings"]), {"cpu": 1}),

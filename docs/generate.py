@@ -16,9 +16,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from experiments.cli import app
-from experiments.spec import SweepSpec
+from experiments.spec.spec import SweepSpec
 from ottt.config import TrialConfig
-from ottt.loading import preset_names
+from ottt.config.load import preset_names
 
 HERE = Path(__file__).parent
 NOTE = "<!-- Written by `python -m docs.generate`. -->"

@@ -12,10 +12,11 @@ from uuid import uuid4
 
 from packaging.requirements import Requirement
 
-from analysis.address import explained
-from experiments.folder import STUDIES, Results, find_spec, shown
-from experiments.resources import gpus_here
-from experiments.storage import Ask, Seen, look
+from analysis.store.uri import explained
+from experiments.cluster.shared_storage import Ask, Seen, look
+from experiments.results.folder import Results, shown
+from experiments.run.gpu_share import gpus_here
+from experiments.spec.studies import STUDIES, find_spec
 from ottt.errors import UserError, first_line
 
 DISTRIBUTION = "ottt-lab"
@@ -105,8 +106,8 @@ def clock(root: Path) -> Check:
 
 def store(results: Results) -> Check:
     """The tracking store answers and takes an experiment, which is deleted again."""
-    from experiments.redact import redacted
-    from experiments.tracking import connect
+    from experiments.tracking.connection import connect
+    from experiments.tracking.redact import redacted
 
     shown_store = f"sqlite:///{shown(results.root / 'mlflow.db')}" if results.is_local else redacted(results.store)
     try:
@@ -120,14 +121,14 @@ def store(results: Results) -> Check:
 
 def specs(given: str | None) -> Check:
     """A spec, or all studies, can be expanded."""
-    from experiments.plan import expand
-    from experiments.spec import SweepSpec
+    from experiments.planning.plan import expand
+    from experiments.spec.read import read_spec
 
     names = [given] if given is not None else sorted(path.stem for path in STUDIES.glob("*.yaml"))
     counts = []
     for name in names:
         try:
-            counts.append(f"{name}: {len(expand(SweepSpec.from_file(find_spec(name))).trials)} trials")
+            counts.append(f"{name}: {len(expand(read_spec(find_spec(name))).trials)} trials")
         except UserError as error:
             return Check("spec", error.problems[0], f"mend {name}, {len(error.problems)} problems in all")
     return Check("spec", ", ".join(counts) if given is not None else f"all {len(counts)} studies can be planned")
@@ -135,7 +136,7 @@ def specs(given: str | None) -> Check:
 
 def cluster(root: Path) -> Iterator[Check]:
     """Ray starts; its machines have the GPUs that the driver sees, the folder of results, and the same time."""
-    from experiments.machines import connected, on_every_node, resources
+    from experiments.cluster.nodes import connected, on_every_node, resources
 
     try:
         with connected():

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from experiments.folder import Results, find_spec
-from experiments.overview import Overview
-from experiments.plan import Plan, plan_in
-from experiments.runner import SweepOutcome, run_sweep
-from experiments.spec import SweepSpec
-from experiments.standing import Choice
+from experiments.planning.plan import SweepPlan, plan_in
+from experiments.planning.resume import Choice
+from experiments.planning.status import SweepStatus
+from experiments.results.folder import Results
+from experiments.run.runner import SweepOutcome, run_sweep
+from experiments.spec.read import read_spec
+from experiments.spec.spec import SweepSpec
+from experiments.spec.studies import find_spec
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.layout import Result
+    from analysis.text.columns import Result
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,13 @@ class Sweep:
 
         Args:
             spec: the file, or the study's name.
-            overrides: `key.path=value` texts, see `SweepSpec.from_file`.
+            overrides: `key.path=value` texts, see `experiments.spec.read.read_spec`.
             results: folder of results; None: OTTT_RESULTS, else `results` in the current folder.
 
         Raises:
             UserError: one line per problem.
         """
-        return cls(SweepSpec.from_file(find_spec(str(spec)), overrides), _place(results))
+        return cls(read_spec(find_spec(str(spec)), overrides), _place(results))
 
     @classmethod
     def named(cls, name: str, *, results: str | Path | None = None) -> "Sweep":
@@ -61,16 +63,15 @@ class Sweep:
             UserError: it never did.
         """
         place = _place(results)
-        return cls(SweepSpec.from_file(place.spec_of(name)), place)
+        return cls(read_spec(place.spec_of(name)), place)
 
-    def plan(self) -> Plan:
+    def plan(self) -> SweepPlan:
         """All its trials; of a search those suggested so far."""
         return plan_in(self.place, self.spec)
 
-    def status(self) -> Overview:
+    def status(self) -> SweepStatus:
         """How each of them stands; `print(sweep.status().text())` shows it."""
-        running = self.place.is_locked(self.spec.name)
-        return Overview.of(self.plan().to_json(), self.place.records, running=running)
+        return SweepStatus.of(self.plan(), self.place)
 
     def run(
         self, *, choice: Choice = Choice.MISSING, fail_fast: bool = False, console: Console | None = None

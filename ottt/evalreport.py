@@ -21,7 +21,7 @@ class EvalReport:
         total_rate: the same over all neurons of the network.
         synops: synaptic operations per sample.
         macs: multiplications and accumulations of real-valued inputs per sample.
-        energy_nj: estimate per sample, nanojoule; see `ottt.energy`.
+        energy_nj: estimate per sample, nanojoule; see `ottt.evaluation.energy`.
         confusion: counts [K][K], true class by predicted class.
     """
 

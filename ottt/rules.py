@@ -16,7 +16,7 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 
 from ottt import names
-from ottt.config import TrialConfig
+from ottt.config.trial import TrialConfig
 from ottt.functional.kernels import EAGER, Kernels
 from ottt.loss import step_loss
 from ottt.models.base import Network

@@ -24,8 +24,9 @@ class Status(StrEnum):
     INTERRUPTED = "interrupted"  # by the user or a crash of the driver: will be run again
 
 
-# A trial in one of these states has its result and is not run again.
-SETTLED = frozenset({Status.FINISHED, Status.STOPPED_EARLY, Status.DIVERGED})
+SETTLED = frozenset({Status.FINISHED, Status.STOPPED_EARLY, Status.DIVERGED})  # has its result: is not run again
+WITHOUT_RESULT = frozenset({Status.FAILED, Status.OUT_OF_MEMORY})  # ended without one: is run again on request
+ENDED = SETTLED | WITHOUT_RESULT
 
 MLFLOW_STATUS: dict[Status, str] = {
     Status.RUNNING: "RUNNING",
@@ -59,7 +60,7 @@ class Tag(StrEnum):
 
 
 SPEC_ARTIFACT = "spec.yaml"  # of the parent run: the sweep as it was given
-PLAN_ARTIFACT = "plan.json"  # of the parent run: see `experiments.plan`, read by `analysis.load`
+PLAN_ARTIFACT = "plan.json"  # of the parent run: see `experiments.planning.plan`, read by `analysis.load`
 
 
 @dataclass(frozen=True)

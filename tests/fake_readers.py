@@ -7,16 +7,16 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
-from ottt.data import load
-from ottt.data.cifar import read_cifar
-from ottt.data.cifar10_dvs import read_cifar10_dvs
-from ottt.data.dvs128_gesture import read_dvs128_gesture
-from ottt.data.fashion import read_fashion_mnist
 from ottt.data.files import FILES, SourceFile, md5_of
 from ottt.data.frames import Framing
-from ottt.data.idx import read_bytes
 from ottt.data.info import DATASETS
+from ottt.data.readers.cifar import read_cifar
+from ottt.data.readers.cifar10_dvs import read_cifar10_dvs
+from ottt.data.readers.dvs128_gesture import read_dvs128_gesture
+from ottt.data.readers.fashion import read_fashion_mnist
+from ottt.data.readers.idx import read_bytes
 from ottt.data.sets import Prepared
+from ottt.training import load_data
 
 
 def files(root: Path, name: str) -> tuple[SourceFile, ...]:
@@ -36,7 +36,7 @@ def cifar10_dvs(root: Path, framing: Framing) -> Prepared:
     return read_cifar10_dvs(root, framing, files=files(root, "cifar10_dvs"), per_class=12, train_per_class=10)
 
 
-load._READERS.update(
+load_data._READERS.update(
     {
         "cifar10": lambda root, _: read_cifar(root, "cifar10", file=files(root, "cifar10")[0]),
         "cifar100": lambda root, _: read_cifar(root, "cifar100", file=files(root, "cifar100")[0]),

@@ -7,14 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.averages import marginal
-from analysis.crossing import averaging, cross
-from analysis.known import known_metric
-from analysis.layout import printable
-from analysis.pareto import dominated_by
+from analysis.lookup import known_metric
 from analysis.profiles import accuracy_by_steps, layer_rates, learning_curves
-from analysis.tables import Comparison
-from analysis.variants import MEANS
+from analysis.tables.comparison import Comparison
+from analysis.tables.marginal_means import marginal
+from analysis.tables.pareto import dominated_by
+from analysis.tables.two_way import averaging, cross
+from analysis.tables.variants import MEANS
+from analysis.text.columns import printable
 from ottt.errors import UserError
 
 DIGITS = 5  # significant, of every number in the page

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from analysis.load import parent
-from analysis.store import open_store
+from analysis.store.open import open_store
 from ottt.schema import SPEC_ARTIFACT, Tag
 
 

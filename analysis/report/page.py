@@ -9,15 +9,15 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from analysis.layout import Result, columns, printable
 from analysis.load import COLUMNS
-from analysis.published import against_paper
 from analysis.report.charts import charts
 from analysis.report.origin import Origin
 from analysis.report.summary import summary
-from analysis.rounding import plain, quantity
-from analysis.shares import effects
-from analysis.tables import Comparison, foremost
+from analysis.tables.comparison import Comparison, foremost
+from analysis.tables.paper import against_paper
+from analysis.tables.variance_explained import effects
+from analysis.text.columns import Result, columns, printable
+from analysis.text.numbers import plain, quantity
 from ottt.errors import UserError
 from ottt.schema import Status
 

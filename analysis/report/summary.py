@@ -1,10 +1,10 @@
 """What a sweep found, in a few sentences that do not overclaim."""
 
-from analysis import rounding
-from analysis.layout import printable
-from analysis.notes import left_out
-from analysis.statistics import ALPHA, LEVEL
-from analysis.tables import COUNTS, Comparison
+from analysis.statistics.few_seeds import ALPHA, LEVEL
+from analysis.tables.comparison import COUNTS, Comparison
+from analysis.tables.footnotes import left_out
+from analysis.text import numbers
+from analysis.text.columns import printable
 
 
 def summary(comparison: Comparison) -> tuple[str, ...]:
@@ -18,11 +18,11 @@ def summary(comparison: Comparison) -> tuple[str, ...]:
         return (done,)
     place = table["mean"].argmax() if metric.better == "higher" else table["mean"].argmin()
     best = table.iloc[int(place)]
-    level = rounding.with_spread(best["mean"], best["sd"])
+    level = numbers.with_spread(best["mean"], best["sd"])
     chosen = " It was chosen on the test set: a fresh run would likely be worse." if metric.is_test else ""
     found = [done, f"Best mean {metric.name}: {printable(best['label'])}, {level} (n = {best['n']}).{chosen}"]
     if not best["is_baseline"] and best["pairs"]:
-        difference = rounding.with_interval(best["difference"], best["difference_low"], best["difference_high"])
+        difference = numbers.with_interval(best["difference"], best["difference_low"], best["difference_high"])
         interval = f" ({LEVEL:.0%} interval, not adjusted for the choice)" if best["pairs"] > 1 else ""
         found.append(f"Its difference to the baseline, {printable(comparison.baseline)}: {difference}{interval}.")
     return (*found, _supported(comparison))

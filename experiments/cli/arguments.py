@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from experiments.folder import Results, find_spec
+from experiments.results.folder import Results
+from experiments.spec.studies import find_spec
 from ottt.errors import UserError
 from ottt.plugins import load_plugin
 
@@ -47,6 +48,6 @@ def sweep_name(given: str, results: Results) -> str:
         path = find_spec(given)
     except UserError:
         return given
-    from experiments.spec import SweepSpec
+    from experiments.spec.read import read_spec
 
-    return SweepSpec.from_file(path).name
+    return read_spec(path).name

@@ -64,10 +64,10 @@ def submit(
 
     Example: ottt cluster submit quickstart epochs=4
     """
-    from experiments.folder import find_spec
-    from experiments.spec import SweepSpec
+    from experiments.spec.read import read_spec
+    from experiments.spec.studies import find_spec
 
-    checked = SweepSpec.from_file(find_spec(spec), overrides or ())
+    checked = read_spec(find_spec(spec), overrides or ())
     jobs = _jobs(address)
     job = jobs.get(jobs.submit(checked, results=results))
     if as_json:
@@ -87,7 +87,7 @@ def status(
 
     Example: ottt cluster status quickstart
     """
-    from experiments.overview import aligned
+    from analysis.text.aligned import aligned
 
     jobs = _jobs(address)
     found = jobs.all() if job is None else [jobs.get(job)]

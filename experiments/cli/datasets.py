@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from experiments.cli.arguments import JsonOption
-from experiments.folder import shown
+from experiments.results.folder import shown
 from ottt.data.files import FILES
 from ottt.data.info import DATASETS
 from ottt.errors import UserError
@@ -47,15 +47,14 @@ def show(
     """
     import torch
 
-    from ottt.data.info import shape_of
-    from ottt.data.load import load_data
-    from ottt.data.picture import sheet
-    from ottt.loading import load_config
+    from ottt.config.load import load_config
+    from ottt.data.preview import sheet
+    from ottt.training.load_data import load_data
 
     config = load_config(_known(name), overrides or ())
     data = load_data(config, torch.device("cpu"))
     target = out or Path(f"{name}.png")
-    sheet(data.train, shape_of(config.data)).savefig(target, dpi=150)
+    sheet(data.train, config.data.samples).savefig(target, dpi=150)
     print(shown(target))
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from experiments.cli.arguments import JsonOption, ResultsOption
-from experiments.folder import Results
+from experiments.results.folder import Results
 
 
 def doctor(

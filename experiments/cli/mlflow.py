@@ -10,7 +10,7 @@ import typer
 
 from experiments.cli.arguments import ResultsOption
 from experiments.cli.runs import RunArgument
-from experiments.folder import Results
+from experiments.results.folder import Results
 from ottt.errors import UserError
 
 DEVICES = ("cpu", "cuda")
@@ -37,7 +37,7 @@ def serve(
 
     Example: ottt mlflow serve --port 5001
     """
-    from experiments.server import Server
+    from experiments.tracking.server import Server
 
     server = Server(Results.at(results), host, port, names=tuple(name or ()), auth=auth, workers=workers)
     command = server.command()
@@ -71,6 +71,6 @@ def log_model(
         raise UserError(f"--device must be one of {', '.join(DEVICES)}, got {device!r}")
     place = Results.at(results)
     found = find(run, store=place.store)
-    from experiments.mlflow_model import log_model as log
+    from experiments.tracking.model import log_model as log
 
     print(log(found, store=place.store, records=place.records, checkpoint=checkpoint, device=device))

@@ -7,7 +7,7 @@ import typer
 
 from experiments.cli.arguments import PluginOption, ResultsOption, SweepArgument, load_plugins, sweep_name
 from experiments.cli.results import Rule, RuleOption
-from experiments.folder import Results, shown
+from experiments.results.folder import Results, shown
 
 
 def report(
@@ -27,22 +27,23 @@ def report(
 
     Example: ottt report quickstart -o quickstart.html
     """
-    from analysis import load, selection, tables
+    from analysis import load, tables
     from analysis.report.origin import Origin
     from analysis.report.page import page
+    from analysis.tables import epoch_selection
 
     load_plugins(plugin)
     place = Results.at(results)
     name = sweep_name(sweep, place)
     history = load.history(name, store=place.store)
-    runs = selection.select(load.runs(name, store=place.store), history, rule=rule, metric=metric)
+    runs = epoch_selection.select(load.runs(name, store=place.store), history, rule=rule, metric=metric)
     comparison = tables.compare(runs, metric=metric)
     path = (output or Path(f"{name}.html")).absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page(runs, history, comparison, Origin.of(name, store=place.store)), encoding="utf-8")
     print(f"report: {shown(path)}")
     if figures is not None:
-        from analysis.gallery import save_all
+        from analysis.figures.save import save_all
 
         for line in save_all(runs, history, comparison, folder=figures):
             print(line)

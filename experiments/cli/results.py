@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from experiments.cli.arguments import PluginOption, ResultsOption, SweepArgument, load_plugins, sweep_name
-from experiments.cli.views import View
-from experiments.folder import Results
+from experiments.cli.table_choice import View
+from experiments.results.folder import Results
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.layout import Result
+    from analysis.text.columns import Result
 
 PIPED_WIDTH = 100  # characters per line where there is no terminal
 
@@ -33,7 +33,7 @@ class Format(StrEnum):
 
 
 class Rule(StrEnum):
-    """At which epoch of a trial its metrics are reported: keys of `analysis.selection.RULES`."""
+    """At which epoch of a trial its metrics are reported: keys of `analysis.tables.epoch_selection.RULES`."""
 
     LAST = "last"
     BEST_VAL = "best-val"
@@ -105,12 +105,13 @@ def comparison(sweep: str, *, store: str, metric: str = "test/top1", form: Forma
 
 def chosen_runs(sweep: str, *, store: str, rule: Rule, metric: str) -> "pd.DataFrame":
     """The runs of `sweep` with their metrics at the epoch that `rule` chooses."""
-    from analysis import load, selection
+    from analysis import load
+    from analysis.tables import epoch_selection
 
     runs = load.runs(sweep, store=store)
     if rule is Rule.LAST:
         return runs
-    return selection.select(runs, load.history(sweep, store=store), rule=rule, metric=metric)
+    return epoch_selection.select(runs, load.history(sweep, store=store), rule=rule, metric=metric)
 
 
 def formatted(result: "Result", form: Format) -> str:
@@ -139,6 +140,6 @@ def _listed(names: str | None) -> list[str] | None:
 
 
 def _settings(given: Sequence[str] | None) -> dict[str, Any] | None:
-    from ottt.yamlfile import parse_override
+    from ottt.config.yaml_reader import parse_override
 
     return dict(map(parse_override, given)) if given else None

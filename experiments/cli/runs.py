@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from analysis.text.aligned import aligned
 from experiments.cli.arguments import JsonOption, ResultsOption
-from experiments.cli.text import aligned
-from experiments.folder import Results
+from experiments.results.folder import Results
 from ottt.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.store import StoredRun
+    from analysis.store.base import StoredRun
 
 ROWS = 50  # of a table for people, unless they want more
 DEFAULT = ("run_id", "sweep", "name", "status", "val/top1", "test/top1")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from experiments.cli import listing, sweeps
+from experiments.cli import sweep_views
 from experiments.cli.arguments import (
     JsonOption,
     Overrides,
@@ -21,22 +21,22 @@ from experiments.cli.arguments import (
     with_plugins,
 )
 from experiments.cli.results import Format, comparison
-from experiments.folder import Results, shown
-from experiments.garbage import leave, search_rarely
+from experiments.garbage_collection import leave, search_rarely
+from experiments.results.folder import Results, shown
 
 if TYPE_CHECKING:
-    from experiments.runner import SweepOutcome
-    from experiments.standing import Choice
+    from experiments.planning.resume import Choice
+    from experiments.run.runner import SweepOutcome
     from experiments.sweep import Sweep
 
 STOP_TIMEOUT_S = 600.0  # for the epochs under way
 
 app = typer.Typer(help="Plan, run and watch sweeps.", no_args_is_help=True)
-app.command("plan")(sweeps.plan)
-app.command("status")(sweeps.status)
-app.command("list")(listing.list_sweeps)
-app.command("export")(sweeps.export)
-app.command("schema")(sweeps.schema)
+app.command("plan")(sweep_views.plan)
+app.command("status")(sweep_views.status)
+app.command("list")(sweep_views.list_sweeps)
+app.command("export")(sweep_views.export)
+app.command("schema")(sweep_views.schema)
 
 FailFastOption = Annotated[bool, typer.Option("--fail-fast", help="End the sweep at the first trial that fails.")]
 
@@ -62,7 +62,7 @@ def run(
     Example: ottt sweep run quickstart epochs=4 seeds=2
     """
     from experiments.cluster.access import choose_cluster
-    from experiments.standing import Choice
+    from experiments.planning.resume import Choice
     from experiments.sweep import Sweep
 
     choose_cluster(address)
@@ -79,7 +79,7 @@ def resume(
 
     Example: ottt sweep resume quickstart
     """
-    from experiments.standing import Choice
+    from experiments.planning.resume import Choice
 
     return _run(_named(sweep, results), Choice.MISSING, _typed(), fail_fast=fail_fast, as_json=as_json)
 
@@ -92,7 +92,7 @@ def retry_failed(
 
     Example: ottt sweep retry-failed quickstart
     """
-    from experiments.standing import Choice
+    from experiments.planning.resume import Choice
 
     return _run(_named(sweep, results), Choice.FAILED, _typed(), fail_fast=fail_fast, as_json=as_json)
 
@@ -108,18 +108,18 @@ def stop(
 
     Example: ottt sweep stop quickstart
     """
-    from experiments.overview import Overview
-    from experiments.stop import ask_to_stop
+    from experiments.planning.status import SweepStatus
+    from experiments.run.stop import ask_to_stop
 
     place = Results.at(results)
     name = sweep_name(sweep, place)
     ask_to_stop(place, name, timeout_s=timeout, asked=lambda: _tell("asked: waiting for the epochs under way"))
-    overview = Overview.of(place.read_plan(name), place.records, running=False)
-    total = len(overview.plan["trials"])
+    stands = SweepStatus.of(place.read_plan(name), place)
+    total = len(stands.plan.trials)
     if as_json:
-        print(json.dumps({"sweep": name, "planned": total, "done": overview.done}, indent=2))
+        print(json.dumps({"sweep": name, "planned": total, "done": stands.done}, indent=2))
     else:
-        print(f"stopped: {overview.done} of {total} trials done; to go on: ottt sweep resume {name}")
+        print(f"stopped: {stands.done} of {total} trials done; to go on: ottt sweep resume {name}")
 
 
 def _named(sweep: str, results: Path | None) -> "Sweep":

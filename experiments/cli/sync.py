@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from experiments.cli.arguments import ResultsOption, SweepArgument, sweep_name
-from experiments.folder import Results
+from experiments.results.folder import Results
 
 
 def sync(
@@ -20,8 +20,8 @@ def sync(
 
     Example: ottt sweep sync quickstart --to http://mlflow.example:5000
     """
-    from analysis.address import shown_uri
-    from experiments.sync import sync as replay
+    from analysis.store.uri import shown_uri
+    from experiments.tracking.sync import sync as replay
 
     place = Results.at(results)
     synced = replay(sweep_name(sweep, place), results=place, store=store)

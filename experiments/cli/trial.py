@@ -13,9 +13,9 @@ from experiments.cli.arguments import JsonOption, PluginOption, load_plugins, wi
 from ottt.errors import UserError
 
 if TYPE_CHECKING:
-    from ottt.config import TrialConfig
+    from ottt.config.trial import TrialConfig
     from ottt.evalreport import EvalReport
-    from ottt.trainer import Trainer
+    from ottt.training.trainer import Trainer
 
 ConfigArgument = Annotated[
     list[str] | None,
@@ -42,11 +42,11 @@ def train(
 
     Example: ottt train digits neuron.tau=4 rule.update=online --checkpoints trained
     """
-    from ottt.loading import load_config
+    from ottt.config.load import load_config
 
     settings = load_config(*_split(with_plugins(config, plugin)))
     from ottt.schema import Status
-    from ottt.trainer import Trainer, fit
+    from ottt.training.trainer import Trainer, fit
 
     trainer = Trainer(settings)
     if resume is not None:
@@ -94,9 +94,9 @@ def models(plugin: PluginOption = None, as_json: JsonOption = False) -> None:
     """
     import torch
 
+    from ottt.config.load import load_config
     from ottt.data.info import DataInfo
-    from ottt.loading import load_config
-    from ottt.models import MODELS, build_model
+    from ottt.models.registry import MODELS, build_model
 
     load_plugins(plugin)
     shapes = {"28x28x1, 10": (10, 1, 28), "32x32x3, 10": (10, 3, 32), "224x224x3, 1000": (1000, 3, 224)}
@@ -129,10 +129,10 @@ def _split(arguments: list[str]) -> tuple[str | None, list[str]]:
 
 def _restored(checkpoint: Path, config: str | None, overrides: list[str]) -> "Trainer":
     """A trainer whose network has the weights in `checkpoint`; other settings may differ from training."""
-    from ottt.checkpoint import read_checkpoint
-    from ottt.loading import load_config
-    from ottt.reference import load_reference_weights
-    from ottt.trainer import Trainer
+    from ottt.config.load import load_config
+    from ottt.models.reference_weights import load_reference_weights
+    from ottt.training.checkpoint import read_checkpoint
+    from ottt.training.trainer import Trainer
 
     state = read_checkpoint(checkpoint)
     if "config" in state and "trial" in state:
@@ -152,7 +152,7 @@ def _show(report: "EvalReport", config: "TrialConfig", pictures: Path | None, *,
     else:
         print(_text(report))
     if pictures is not None:
-        from ottt.pictures import save
+        from ottt.evaluation.plots import save
 
         for file in save(report, pictures):
             print(f"wrote {file}", file=sys.stderr)
@@ -202,7 +202,7 @@ class _Progress:
             self._bar.stop()
 
     def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """See `ottt.trainer.Sink`."""
+        """See `ottt.training.trainer.Sink`."""
         shown = [name for name in ("train/loss", "val/top1", "test/top1") if name in metrics]
         text = "  ".join(f"{name} {metrics[name]:.4f}" for name in shown)
         if self._bar is not None and self._task is not None:

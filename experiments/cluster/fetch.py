@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
 from ottt.errors import UserError, first_line
-from ottt.locks import locked
+from ottt.files import locked, replacing
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -75,20 +75,15 @@ def _fetch(system: "FileSystem", root: str, target: Path) -> Fetched:
 
 def _copy(system: "FileSystem", source: str, path: Path, digest: str) -> int:
     """Bytes that were copied."""
-    partial = path.with_name(f".{path.name}.partial")
     found = hashlib.sha256()
-    try:
+    with replacing(path) as partial:
         with closing(system.open_input_stream(source)) as stream, partial.open("wb") as file:
             for block in _blocks(stream):
                 found.update(block)
                 file.write(block)
         if found.hexdigest() != digest:
             raise UserError(f"{source}: must have SHA-256 {digest}, got {found.hexdigest()}: truncated or altered")
-        size = partial.stat().st_size
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return size
+        return partial.stat().st_size
 
 
 def _sums(text: str, place: str) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
-from experiments.spec import SweepSpec
+from experiments.spec.spec import SweepSpec
 from ottt.errors import UserError, first_line
 
 SWEEP = "ottt.sweep"  # key of a job's metadata

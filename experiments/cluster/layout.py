@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ottt.config.yaml_reader import Document, KeyPath, read_yaml
 from ottt.errors import UserError
-from ottt.yamlfile import Document, KeyPath, read_yaml
 
 COMMANDS = (
     "initialization_commands",

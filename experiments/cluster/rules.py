@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from experiments.cluster.layout import Command, Layout, Setting
-from ottt.yamlfile import KeyPath
+from ottt.config.yaml_reader import KeyPath
 
 SSH = 22
 TOKEN_FILE = ".ray/auth_token"

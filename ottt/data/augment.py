@@ -15,7 +15,7 @@ ASPECT = (0.4, 2.5)  # height / width of a cutout
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Crop, flip and cutout; see `ottt.config.AugmentConfig`.
+    """Crop, flip and cutout; see `ottt.config.trial.AugmentConfig`.
 
     Attributes:
         crop: pixels of zeros around an image, which is then cropped to its size at a random place; 0: none.

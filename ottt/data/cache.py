@@ -16,7 +16,7 @@ import numpy as np
 
 from ottt.data.sets import Prepared
 from ottt.errors import UserError, first_line
-from ottt.locks import locked
+from ottt.files import locked
 
 FOLDER = "cache"  # below data.root
 VERSION = 1  # of what the files hold and how it is made

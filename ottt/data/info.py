@@ -1,10 +1,6 @@
 """What is known of each data set before it is read. Standard library only."""
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from ottt.config import DataConfig
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -109,10 +105,3 @@ DATASETS: dict[str, DataInfo] = {
         class_names=_DIGITS,
     ),
 }
-
-
-def shape_of(config: "DataConfig") -> DataInfo:
-    """The data set of `config`, its frames as large as `config` makes them."""
-    info = DATASETS[config.name]
-    size = config.frames.size
-    return replace(info, height=size, width=size) if info.events and size is not None else info

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ottt.config import NeuronConfig
+from ottt.config.groups import NeuronConfig
 from ottt.models.base import Network
 from ottt.modules import Context, Linear, Neuron, Spikes, State, dropped
 

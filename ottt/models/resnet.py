@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ottt.config import NeuronConfig
+from ottt.config.groups import NeuronConfig
 from ottt.models.base import Network
 from ottt.modules import SPIKE_SCALE, Context, Conv2d, Linear, Neuron, NeuronState, State, states_of
 

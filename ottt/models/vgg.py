@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ottt.config import NeuronConfig
+from ottt.config.groups import NeuronConfig
 from ottt.errors import UserError
 from ottt.models.base import Network
 from ottt.modules import (

@@ -11,7 +11,7 @@ from mlflow.entities import Metric, Param
 from mlflow.tracking import MlflowClient
 
 from analysis import load
-from analysis.client import ClientStore
+from analysis.store.mlflow_client import ClientStore
 from ottt.errors import UserError
 from tests.postgres import postgres
 

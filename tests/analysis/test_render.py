@@ -9,7 +9,7 @@ from shutil import which
 import pytest
 
 from analysis import render
-from analysis.tables import compare
+from analysis.tables.comparison import compare
 
 GOLDEN_TEXT = """\
 update       tau  done   test/top1 ± sd            difference [95%]     p (Holm)   rate  left out

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 import ottt
 from docs.generate import pages
-from ottt.config import TrialConfig
+from ottt.config.trial import TrialConfig
 from tests.docs.markdown import ROOT
 
 

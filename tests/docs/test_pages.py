@@ -9,10 +9,10 @@ import pytest
 import typer
 
 from experiments.cli import app
-from experiments.folder import STUDIES
-from experiments.spec import SweepSpec
+from experiments.spec.read import read_spec
+from experiments.spec.studies import STUDIES
+from ottt.config.load import load_config
 from ottt.errors import UserError
-from ottt.loading import load_config
 from tests.docs.markdown import PAGES, ROOT, anchors, blocks, inline, links, prose
 
 TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"
@@ -75,7 +75,7 @@ def unknown_keys(given: dict[str, Any]) -> list[str]:
     for text in given.get("overrides") or given.get("config") or ():
         try:
             if "spec" in given:
-                SweepSpec.from_file(STUDIES / "quickstart.yaml", [text])
+                read_spec(STUDIES / "quickstart.yaml", [text])
             elif "=" in text:
                 load_config(overrides=[text])
         except UserError as error:

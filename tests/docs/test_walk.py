@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.spec import SweepSpec
-from ottt.yamlfile import read_yaml
+from experiments.spec.read import parse_spec
+from ottt.config.yaml_reader import read_yaml
 from tests.docs.markdown import PAGES, ROOT, Block, blocks
 from tests.experiments.commands import Place
 
@@ -114,7 +114,7 @@ def check_spec(block: Block, folder: Path) -> None:
     whole = re.match("name: (.*)\n", block.text)
     file = folder / f"{whole[1] if whole else 'part'}.yaml"
     file.write_text(block.text if whole else f"name: part\nbase: digits\nseeds: 1\n{block.text}", encoding="utf-8")
-    SweepSpec.from_document(read_yaml(file), folder=folder)
+    parse_spec(read_yaml(file), folder=folder)
 
 
 def shorter(line: str) -> str:

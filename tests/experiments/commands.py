@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from experiments.records import TrialRecords
+from experiments.results.trial_records import TrialRecords
 from ottt.schema import Status, Tag
 
 ROOT = Path(__file__).parents[2]

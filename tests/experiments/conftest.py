@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from experiments.mlflow_sink import MlflowSink
-from experiments.plan import Plan
-from experiments.spec import SweepSpec
+from experiments.planning.plan import SweepPlan
+from experiments.spec.read import parse_spec
+from experiments.tracking.sink import MlflowSink
+from ottt.config.yaml_reader import read_yaml
 from ottt.errors import UserError
-from ottt.yamlfile import read_yaml
 from tests.experiments import sinks
 
 settings.register_profile("unhurried", deadline=None, max_examples=50)  # machines differ, what holds does not
@@ -37,7 +37,7 @@ def problems(write_spec: Callable[[str], Path]) -> Callable[..., list[str]]:
     def check(text: str, *overrides: str) -> list[str]:
         path = write_spec(text)
         with pytest.raises(UserError) as caught:
-            SweepSpec.from_document(read_yaml(path), folder=path.parent, overrides=overrides)
+            parse_spec(read_yaml(path), folder=path.parent, overrides=overrides)
         return [line.removeprefix(f"{path.parent}/") for line in caught.value.problems]
 
     return check
@@ -64,7 +64,7 @@ def folder(tmp_path: Path, empty_store: Path) -> Path:
 def opened(folder: Path) -> sinks.Opened:
     """A sink as a new process would open it."""
 
-    def open_again(planned: Plan) -> MlflowSink:
+    def open_again(planned: SweepPlan) -> MlflowSink:
         made = sinks.sink(planned, folder)
         made.connect()
         made.open()

@@ -7,17 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from experiments.mlflow_sink import MlflowSink
-from experiments.plan import Plan, PlannedTrial, expand
-from experiments.provenance import Provenance
-from experiments.records import Epoch, Record
-from experiments.spec import SweepSpec
+from experiments.planning.plan import SweepPlan, Trial, expand
+from experiments.results.provenance import Provenance
+from experiments.results.trial_records import Epoch, Record
+from experiments.spec.read import parse_spec
+from experiments.tracking.sink import MlflowSink
+from ottt.config.yaml_reader import Document
 from ottt.evalreport import EvalReport
 from ottt.schema import Status, Tag
-from ottt.yamlfile import Document
 
 HERE = Provenance("c0ffee", False, "python 3", "host")
-Opened = Callable[[Plan], MlflowSink]  # a sink as a new process would open it
+Opened = Callable[[SweepPlan], MlflowSink]  # a sink as a new process would open it
 REPORT = EvalReport(
     samples=30,
     time_steps=6,
@@ -35,17 +35,17 @@ REPORT = EvalReport(
 )
 
 
-def plan(taus: Sequence[float], name: str = "sweep") -> Plan:
+def plan(taus: Sequence[float], name: str = "sweep") -> SweepPlan:
     values = {"name": name, "axes": {"neuron.tau": taus}, "seeds": [0, 1]}
-    return expand(SweepSpec.from_document(Document("s.yaml", values), folder=Path()))
+    return expand(parse_spec(Document("s.yaml", values), folder=Path()))
 
 
-def sink(planned: Plan, folder: Path) -> MlflowSink:
+def sink(planned: SweepPlan, folder: Path) -> MlflowSink:
     store = f"sqlite:///{folder / 'mlflow.db'}"
     return MlflowSink(planned, "name: sweep\n", HERE, store=store, artifacts=folder / "artifacts")
 
 
-def record(trial: PlannedTrial, status: Status = Status.RUNNING, **fields: Any) -> Record:
+def record(trial: Trial, status: Status = Status.RUNNING, **fields: Any) -> Record:
     ended = None if status is Status.RUNNING else 20.0
     config = trial.config.flat()
     return replace(Record(trial.trial, config, "sweep", status=status, started=10.0, ended=ended), **fields)
@@ -80,7 +80,7 @@ def children(folder: Path) -> list[tuple[Any, ...]]:
     )
 
 
-def tags(folder: Path, trial: PlannedTrial) -> dict[str, str]:
+def tags(folder: Path, trial: Trial) -> dict[str, str]:
     return dict(
         rows(
             folder,

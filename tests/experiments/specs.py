@@ -4,23 +4,24 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from experiments.plan import PlannedTrial
-from experiments.provenance import Provenance
-from experiments.records import Epoch, Record, TrialRecords
-from experiments.spec import SweepSpec
+from experiments.planning.plan import Trial
+from experiments.results.provenance import Provenance
+from experiments.results.trial_records import Epoch, Record, TrialRecords
+from experiments.spec.read import parse_spec
+from experiments.spec.spec import SweepSpec
+from ottt.config.yaml_reader import Document
 from ottt.schema import Status
-from ottt.yamlfile import Document
 
 HERE = Provenance("c0ffee" * 6, False, "python 3", "host")
 
 
 def spec(**values: Any) -> SweepSpec:
-    return SweepSpec.from_document(Document("s.yaml", {"name": "s", "seeds": 1} | values), folder=Path())
+    return parse_spec(Document("s.yaml", {"name": "s", "seeds": 1} | values), folder=Path())
 
 
 def recorded(
     records: TrialRecords,
-    trial: PlannedTrial,
+    trial: Trial,
     status: Status = Status.FINISHED,
     *,
     values: Iterable[float] = (),

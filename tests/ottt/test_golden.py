@@ -8,11 +8,11 @@ import pytest
 import torch
 
 import ottt
-from ottt.config import TrialConfig
+from ottt.config.trial import TrialConfig
 from ottt.data.info import DataInfo
 from ottt.models.base import Network
+from ottt.models.reference_weights import load_reference_weights, reference_state_dict
 from ottt.modules import Context
-from ottt.reference import load_reference_weights, reference_state_dict
 from tests.golden import weights
 
 CASES = json.loads((Path(__file__).parents[1] / "golden" / "reference.json").read_text())

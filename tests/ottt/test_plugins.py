@@ -7,17 +7,19 @@ from pathlib import Path
 import pytest
 
 import ottt
-from ottt import metrics, models, names, plugins, rules, schema
-from ottt.data import files, info, load
+from ottt import names, plugins, rules, schema
+from ottt.data import files, info
+from ottt.models import registry
 from ottt.names import RuleTraits
+from ottt.training import load_data, metrics
 
 REGISTRIES: tuple[dict, ...] = (
-    models.MODELS,
+    registry.MODELS,
     rules.RULES,
     names.RULES,
     info.DATASETS,
     files.FILES,
-    load._READERS,
+    load_data._READERS,
     metrics._COMPUTED,
     schema.METRICS,
     plugins._loaded,
@@ -25,7 +27,7 @@ REGISTRIES: tuple[dict, ...] = (
 )
 NETWORK = """
 import ottt
-from ottt.models import MODELS
+from ottt.models.registry import MODELS
 ottt.register_model("tiny", MODELS["small"].build, summary="small by another name")
 """
 
@@ -36,9 +38,9 @@ def as_before() -> Iterator[None]:
     kept = [dict(registry) for registry in REGISTRIES]
     known = list(names.MODELS)
     yield
-    for registry, contents in zip(REGISTRIES, kept, strict=True):
-        registry.clear()
-        registry.update(contents)
+    for taken, contents in zip(REGISTRIES, kept, strict=True):
+        taken.clear()
+        taken.update(contents)
     names.MODELS[:] = known
 
 
@@ -48,9 +50,9 @@ def written(path: Path, text: str = NETWORK) -> str:
 
 
 def test_the_names_that_configurations_know_are_those_that_can_be_built() -> None:
-    assert list(models.MODELS) == names.MODELS
+    assert list(registry.MODELS) == names.MODELS
     assert list(rules.RULES) == list(names.RULES)
-    assert set(load._READERS) | {"imagenet"} == set(info.DATASETS)
+    assert set(load_data._READERS) | {"imagenet"} == set(info.DATASETS)
 
 
 def test_a_network_of_a_plugin_trains_like_the_one_it_wraps(tmp_path: Path) -> None:
@@ -130,7 +132,7 @@ def test_names_are_given_once() -> None:
     with pytest.raises(ottt.UserError, match="update rule 'ottt' is registered already, by ottt"):
         ottt.register_rule("ottt", rules.RULES["ottt"], traits=RuleTraits())
     with pytest.raises(ottt.UserError, match="data set 'digits' is registered already, by ottt"):
-        ottt.register_dataset("digits", info.DATASETS["digits"], load._READERS["digits"])
+        ottt.register_dataset("digits", info.DATASETS["digits"], load_data._READERS["digits"])
     with pytest.raises(ottt.UserError, match="metric 'top1' is registered already, by ottt"):
         ottt.register_metric("top1", lambda report: report.top1, better="higher")
 
@@ -148,7 +150,7 @@ def test_traits_of_a_rule_are_checked_and_counted() -> None:
 
 def test_a_data_set_and_a_metric_of_ones_own() -> None:
     few = replace(info.DATASETS["digits"], classes=10)
-    ottt.register_dataset("again", few, load._READERS["digits"])
+    ottt.register_dataset("again", few, load_data._READERS["digits"])
     ottt.register_metric("errors", lambda report: 1 - report.top1, better="lower")
     config = ottt.load_config("digits", ["data.name=again", "epochs=1", "model.width=0.2", "T=2", "device=cpu"])
     measured = ottt.train(config).metrics

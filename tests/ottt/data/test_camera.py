@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ottt.data.camera import Camera
-from ottt.data.digits import read_digits
-from ottt.data.digits_dvs import look, scene
+from ottt.data.readers.camera import Camera
+from ottt.data.readers.digits import read_digits
+from ottt.data.readers.digits_dvs import look, scene
 
 EXACT = Camera(threshold=0.5, mismatch=0.0, noise_hz=0.0, step_us=1000)
 

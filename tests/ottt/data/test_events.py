@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ottt.data.aedat import parse_aedat3
-from ottt.data.cifar10_dvs import parse_recording, read_cifar10_dvs
-from ottt.data.dvs128_gesture import read_dvs128_gesture
 from ottt.data.events import Events, checked, frame_by_count, frame_by_time, gather, resized
 from ottt.data.frames import Framing
+from ottt.data.readers.aedat import parse_aedat3
+from ottt.data.readers.cifar10_dvs import parse_recording, read_cifar10_dvs
+from ottt.data.readers.dvs128_gesture import read_dvs128_gesture
 from ottt.errors import UserError
 from tests.ottt.data.writers import aedat2, aedat3, packet, polarity, published, random_events, tar_gz, zipped
 

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from ottt.data.augment import Augmentation
-from ottt.data.imagenet import SIZE, ImageFolder, StreamedSamples, find_images, prepared, random_box
 from ottt.data.normalise import Normalisation, published
+from ottt.data.readers.imagenet import SIZE, ImageFolder, StreamedSamples, find_images, prepared, random_box
 from ottt.errors import UserError
 
 

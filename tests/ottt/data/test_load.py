@@ -7,18 +7,18 @@ import pytest
 import torch
 
 import ottt
-from ottt.data.camera import Camera
-from ottt.data.digits import read_digits
-from ottt.data.digits_dvs import look
+from ottt.config.load import preset_names
 from ottt.data.files import FILES
 from ottt.data.frames import Framing
-from ottt.data.info import DATASETS, shape_of
-from ottt.data.load import load_data
+from ottt.data.info import DATASETS
 from ottt.data.normalise import PUBLISHED
+from ottt.data.readers.camera import Camera
+from ottt.data.readers.digits import read_digits
+from ottt.data.readers.digits_dvs import look
 from ottt.data.samples import ResidentSamples
 from ottt.data.splits import stratified
-from ottt.loading import preset_names
-from ottt.trainer import Trainer
+from ottt.training.load_data import load_data
+from ottt.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 EVENTS = {"data.name": "digits_dvs", "T": 4, "model.width": 0.25, "batch_size": 256, "epochs": 3, "device": "cpu"}
@@ -47,11 +47,11 @@ def test_every_data_set_is_known_everywhere() -> None:
     for name in names:
         config = ottt.load_config(name)
         assert config.data.name == name
-        info = shape_of(config.data)
+        info = config.data.samples
         assert len(info.class_names) in {0, info.classes}
         if name in PUBLISHED:
             assert len(PUBLISHED[name].mean) == len(PUBLISHED[name].std) == info.channels
-    assert shape_of(ottt.load_config("cifar10_dvs").data).height == 48
+    assert ottt.load_config("cifar10_dvs").data.samples.height == 48
 
 
 @pytest.mark.parametrize(

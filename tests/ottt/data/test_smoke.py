@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import ottt
-from ottt.data import load
 from ottt.data.info import DATASETS
 from ottt.schema import Status
+from ottt.training import load_data
 from tests.fake_data import WRITERS
 
 READERS = Path(__file__).parents[2] / "fake_readers.py"
@@ -22,7 +22,7 @@ NARROW = ["model.width=0.05", "epochs=1", "batch_size=8", "device=cpu", "data.wo
 @pytest.fixture
 def fake_readers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Readers that take the fake files, for one test."""
-    monkeypatch.setattr(load, "_READERS", dict(load._READERS))
+    monkeypatch.setattr(load_data, "_READERS", dict(load_data._READERS))
     monkeypatch.setitem(DATASETS, "imagenet", DATASETS["imagenet"])
     runpy.run_path(str(READERS))
 

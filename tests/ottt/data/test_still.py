@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ottt.data.cifar import read_cifar
-from ottt.data.fashion import CONTENTS, read_fashion_mnist
 from ottt.data.files import DEBIAN_FASHION, FILES, SourceFile
-from ottt.data.idx import parse_idx
+from ottt.data.readers.cifar import read_cifar
+from ottt.data.readers.fashion import CONTENTS, read_fashion_mnist
+from ottt.data.readers.idx import parse_idx
 from ottt.data.sets import Prepared
 from ottt.errors import UserError
 from tests.ottt.data.writers import cifar_batch, idx, packed, published, tar_gz

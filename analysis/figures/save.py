@@ -1,0 +1,69 @@
+"""All figures of a sweep, as files."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from analysis.figures import plots
+from analysis.profiles import accuracy_by_steps, layer_rates, learning_curves
+from analysis.style import save
+from analysis.tables.comparison import Comparison, foremost
+from analysis.tables.marginal_means import marginal
+from analysis.tables.pareto import front
+from analysis.tables.two_way import cross
+from ottt.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Draw = Callable[[], "Figure"]
+
+
+def save_all(runs: pd.DataFrame, history: pd.DataFrame, comparison: Comparison, *, folder: Path) -> Iterator[str]:
+    """Write every figure that the measurements allow into `folder`, as PDF and PNG.
+
+    Yields:
+        One line per figure: its PDF, or why there is none.
+    """
+    for name, draw in _drawings(runs, history, comparison).items():
+        try:
+            vector, _ = save(draw(), folder / name)
+        except UserError as error:
+            yield f"no figure {name}: {error}"
+        else:
+            yield str(vector)
+
+
+def _drawings(runs: pd.DataFrame, history: pd.DataFrame, comparison: Comparison) -> dict[str, Draw]:
+    metric = comparison.metric.name
+    labels = comparison.table.set_index("variant")["label"]
+    stressed = [labels[variant] for variant in foremost(comparison)]
+    drawings: dict[str, Draw] = {
+        "learning-curves": lambda: plots.learning_curves(
+            learning_curves(runs, history, metric=metric), metric=metric, stressed=stressed
+        ),
+        "layer-rates": lambda: plots.layer_rates(layer_rates(runs), stressed=stressed),
+        "accuracy-by-steps": lambda: plots.accuracy_by_steps(accuracy_by_steps(runs), stressed=stressed),
+        "pareto": lambda: plots.pareto(front(runs, metrics=(metric, "rate/total")).table, x="rate/total", y=metric),
+    }
+    for axis in comparison.axes:
+        drawings[f"response-{axis}"] = partial(_response, runs, axis, metric)
+    for rows, cols in combinations(comparison.axes, 2):
+        drawings[f"map-{rows}-{cols}"] = partial(_map, runs, rows, cols, metric)
+    if len(comparison.axes) > 1:
+        drawings["parallel-coordinates"] = lambda: plots.parallel_coordinates(
+            comparison.table, axes=comparison.axes, metric=metric
+        )
+    return drawings
+
+
+def _response(runs: pd.DataFrame, axis: str, metric: str) -> "Figure":
+    return plots.axis_response(marginal(runs, [axis], metric=metric).table, axis=axis, metric=metric)
+
+
+def _map(runs: pd.DataFrame, rows: str, cols: str, metric: str) -> "Figure":
+    return plots.heat_map(cross(runs, rows=rows, cols=cols, metric=metric).table, rows=rows, cols=cols, metric=metric)

@@ -1,0 +1,27 @@
+"""Statistics for few seeds and for designed experiments, as pure functions of arrays."""
+
+from analysis.statistics.few_seeds import (
+    ALPHA,
+    LEVEL,
+    MAX_PAIRS,
+    Estimate,
+    estimate,
+    holm,
+    paired_difference,
+    probability_of_improvement,
+    sign_flip_p,
+    smallest_sign_flip_p,
+)
+
+__all__ = [
+    "ALPHA",
+    "LEVEL",
+    "MAX_PAIRS",
+    "Estimate",
+    "estimate",
+    "holm",
+    "paired_difference",
+    "probability_of_improvement",
+    "sign_flip_p",
+    "smallest_sign_flip_p",
+]

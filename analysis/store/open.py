@@ -1,0 +1,24 @@
+"""Opening the store at a tracking URI with the reader that fits it."""
+
+from pathlib import Path
+
+from analysis.store.base import Store
+from analysis.store.mlflow_client import ClientStore
+from analysis.store.sql import SqlStore
+from analysis.store.uri import is_database, set_up_mlflow
+from ottt.errors import UserError
+
+
+def open_store(uri: str) -> Store:
+    """The store at a tracking URI: `sqlite:////abs/mlflow.db`, `postgresql://...`, `http://...`.
+
+    Raises:
+        UserError: no such file.
+    """
+    set_up_mlflow()
+    if is_database(uri):
+        # SQLite would make the file, and MLflow its tables: a reader must not.
+        if uri.startswith("sqlite:") and not Path(uri.partition(":///")[2]).is_file():
+            raise UserError(f"store must be an existing MLflow store, got {uri}: no such file")
+        return SqlStore(uri)
+    return ClientStore(uri)

@@ -1,0 +1,78 @@
+"""The plan of a sweep as it is stored: written beside the records and into MLflow, read by every table."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """A trial of a sweep's plan.
+
+    Attributes:
+        trial: hash of what determines its result.
+        variant: the same without the seed.
+        label: the variant in words, e.g. "rule.update=online neuron.tau=2.0".
+        seed: seed of the trial.
+        settings: the values that the sweep varies, as the configuration has them (2 becomes 2.0).
+    """
+
+    trial: str
+    variant: str
+    label: str
+    seed: int
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep consists of.
+
+    Attributes:
+        name: name of the sweep.
+        metric: what the sweep optimises.
+        axes: settings that it varies.
+        baseline: settings of the variant that the others are compared with; None: the spec names none.
+        trials: variant by variant in the order of the spec, each with all seeds.
+        stops_early: whether a scheduler may end trials: only then are those that it ended done.
+    """
+
+    name: str
+    metric: str
+    axes: tuple[str, ...]
+    baseline: Mapping[str, Any] | None
+    trials: tuple[PlannedTrial, ...]
+    stops_early: bool = False
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The plan in the text of `plan.json`, as file or artifact."""
+        stored = json.loads(text)
+        trials = tuple(
+            PlannedTrial(trial["trial"], trial["variant"], trial["label"], trial["seed"], trial["settings"])
+            for trial in stored["trials"]
+        )
+        stops_early = stored.get("stops_early", False)
+        return cls(stored["name"], stored["metric"], tuple(stored["axes"]), stored["baseline"], trials, stops_early)
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as plain values; as text they are what `from_json` reads."""
+        trials = [
+            {
+                "trial": trial.trial,
+                "variant": trial.variant,
+                "label": trial.label,
+                "seed": trial.seed,
+                "settings": dict(trial.settings),
+            }
+            for trial in self.trials
+        ]
+        return {
+            "name": self.name,
+            "metric": self.metric,
+            "axes": list(self.axes),
+            "baseline": None if self.baseline is None else dict(self.baseline),
+            "stops_early": self.stops_early,
+            "trials": trials,
+        }

@@ -1,0 +1,149 @@
+"""Commands that look at sweeps: which there are, what they consist of, how they stand, what they produced."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from analysis.text.aligned import aligned
+from experiments.cli.arguments import (
+    JsonOption,
+    Overrides,
+    PluginOption,
+    ResultsOption,
+    SpecArgument,
+    SweepArgument,
+    sweep_name,
+    with_plugins,
+)
+from experiments.results.folder import Results, shown
+from ottt.errors import UserError, first_line
+
+
+def list_sweeps(
+    containing: Annotated[
+        str, typer.Argument(metavar="[TEXT]", help="Only those whose name contains it, e.g. cifar10-.")
+    ] = "",
+    results: ResultsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the sweeps that ran here, how they stand, and the studies that come with this: question, trials, cost.
+
+    Example: ottt sweep list fashion
+    """
+    from experiments.planning.catalog import studies
+
+    place = Results.at(results)
+    ran = [row for row in _ran(place) if containing in row["sweep"]]
+    found = studies(containing)
+    if as_json:
+        print(json.dumps({"sweeps": ran, "studies": [asdict(study) for study in found]}, indent=2))
+        return
+    if ran:
+        print(aligned([list(ran[0]), *([str(value) for value in row.values()] for row in ran)]), end="\n\n")
+    else:
+        print(f"no sweep ran in {shown(place.root)}", file=sys.stderr)
+    print("studies, to be launched by name:")
+    for study in found:
+        print(study.text())
+
+
+def _ran(place: Results) -> list[dict[str, Any]]:
+    """A row per sweep that ran here."""
+    from experiments.planning.status import SweepStatus
+
+    rows = []
+    for name in place.sweeps():
+        status = SweepStatus.of(place.read_plan(name), place)
+        now, total = "running" if status.running else "", len(status.plan.trials)
+        rows.append({"sweep": name, "trials": total, "done": status.done, "failed": status.failed, "now": now})
+    return rows
+
+
+def plan(
+    spec: SpecArgument,
+    overrides: Overrides = None,
+    estimate: Annotated[
+        bool, typer.Option(help="Estimate time and GPU-hours; measures a few batches of what never ran.")
+    ] = True,
+    plugin: PluginOption = None,
+    results: ResultsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the variants of a sweep, what of them is done, and what the rest will cost. Runs no trial.
+
+    Example: ottt sweep plan quickstart neuron.v_threshold=0.5
+    """
+    from experiments.run.estimate import estimated
+    from experiments.sweep import Sweep
+
+    sweep = Sweep.from_file(spec, overrides=with_plugins(overrides, plugin), results=results)
+    for note in sweep.plan().notes:
+        print(f"note: {note}", file=sys.stderr)
+    stands = sweep.status()
+    cost = estimated(sweep.spec, sweep.place.records) if estimate else None
+    if as_json:
+        print(json.dumps(stands.to_json() | {"estimate": None if cost is None else cost.to_json()}, indent=2))
+        return
+    if sweep.spec.question is not None:
+        print(sweep.spec.question, end="\n\n")
+    print(stands.text())
+    if sweep.spec.cost is not None:
+        print(f"all trials: {sweep.spec.cost}")
+    if cost is not None:
+        print(cost.text())
+
+
+def status(sweep: SweepArgument, results: ResultsOption = None, as_json: JsonOption = False) -> None:
+    """Show how a sweep stands, while it runs or after.
+
+    Example: ottt sweep status quickstart
+    """
+    from experiments.planning.status import SweepStatus
+
+    place = Results.at(results)
+    stands = SweepStatus.of(place.read_plan(sweep_name(sweep, place)), place)
+    print(json.dumps(stands.to_json() | {"running": stands.running}, indent=2) if as_json else stands.text())
+
+
+def export(
+    sweep: SweepArgument,
+    folder: Annotated[
+        Path | None, typer.Option("--to", metavar="DIR", help="Folder to write (default: the sweep's name).")
+    ] = None,
+    results: ResultsOption = None,
+) -> None:
+    """Write a sweep's spec, plan, runs and every epoch's metrics as plain files, to publish or to load elsewhere.
+
+    Example: ottt sweep export quickstart --to quickstart-results
+    """
+    from analysis import load
+
+    place = Results.at(results)
+    name = sweep_name(sweep, place)
+    stored, spec = place.read_plan(name), place.spec_of(name).read_text(encoding="utf-8")
+    runs, history = load.runs(name, store=place.store), load.history(name, store=place.store)
+    target = folder or Path(name)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        (target / "spec.yaml").write_text(spec, encoding="utf-8")
+        (target / "plan.json").write_text(json.dumps(stored.to_json(), indent=1), encoding="utf-8")
+        runs.to_csv(target / "runs.csv", index=False)
+        history.to_csv(target / "history.csv", index=False)
+    except OSError as error:
+        raise UserError(f"--to must be a folder that can be written, got {target}: {first_line(error)}") from error
+    for file in ("spec.yaml", "plan.json", "runs.csv", "history.csv"):
+        print(f"wrote {shown((target / file).absolute())}")
+
+
+def schema() -> None:
+    """Print the JSON schema of specs, with which editors complete and check them.
+
+    Example: ottt sweep schema > sweep.schema.json
+    """
+    from experiments.spec.json_schema import spec_schema
+
+    print(json.dumps(spec_schema(), indent=2))

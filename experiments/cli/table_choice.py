@@ -1,0 +1,79 @@
+"""Which table of a sweep is asked for."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ottt.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.text.columns import Result
+
+
+@dataclass(frozen=True)
+class View:
+    """One table of a sweep: its variants beside each other unless a field asks for another.
+
+    Attributes:
+        by, baseline: of the comparison of variants: settings to show, settings to compare with.
+        rows, cols: settings of a two-way table.
+        effects: the variance by axis.
+        importance: the ranking of a search's settings.
+        pareto: the metrics of a Pareto front.
+        paper: measured beside published numbers.
+
+    Raises:
+        UserError: more than one table is asked for, or half of a two-way table.
+    """
+
+    by: Sequence[str] | None = None
+    baseline: Mapping[str, Any] | None = None
+    rows: str | None = None
+    cols: str | None = None
+    effects: bool = False
+    importance: bool = False
+    pareto: Sequence[str] | None = None
+    paper: bool = False
+
+    def __post_init__(self) -> None:
+        asked = {
+            "--by or --baseline": self.by is not None or self.baseline is not None,
+            "--rows and --cols": self.rows is not None or self.cols is not None,
+            "--effects": self.effects,
+            "--importance": self.importance,
+            "--pareto": self.pareto is not None,
+            "--against": self.paper,
+        }
+        named = [option for option, wanted in asked.items() if wanted]
+        if len(named) > 1:
+            raise UserError(f"options must ask for one table, got {', '.join(named)}")
+        if (self.rows is None) != (self.cols is None):
+            raise UserError("--rows and --cols must be given together, got one")
+
+    def of(self, runs: "pd.DataFrame", *, metric: str) -> "Result":
+        """The table."""
+        if self.rows is not None and self.cols is not None:
+            from analysis.tables.two_way import cross
+
+            return cross(runs, rows=self.rows, cols=self.cols, metric=metric)
+        if self.effects:
+            from analysis.tables.variance_explained import effects
+
+            return effects(runs, metric=metric)
+        if self.importance:
+            from analysis.tables.importance import importance
+
+            return importance(runs, metric=metric)
+        if self.pareto is not None:
+            from analysis.tables.pareto import front
+
+            return front(runs, metrics=self.pareto)
+        if self.paper:
+            from analysis.tables.paper import against_paper
+
+            return against_paper(runs, metric=metric)
+        from analysis.tables.comparison import compare
+
+        return compare(runs, metric=metric, by=self.by, baseline=self.baseline)

@@ -1,0 +1,136 @@
+"""The Ray cluster that a sweep runs on, and its machines."""
+
+import gc
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, TypeVar
+
+import ray
+from ray._private import worker as ray_worker
+from ray.autoscaler.v2.utils import is_autoscaler_v2
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from experiments.cluster.access import refuse_silent
+from experiments.interrupt import Ending, Interrupted, handlers_kept
+from experiments.spec.run_settings import Share
+from ottt.errors import UserError
+
+_QUIET = {
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean the same in the workers as in the driver
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial without a GPU share sees no GPU
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # see experiments.interrupt
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # a sweep goes on from the trial records, never from Tune's state
+}
+
+POLL_S = 0.2  # between two looks at a request to end
+
+T = TypeVar("T")
+
+
+@contextmanager
+def connected() -> Iterator[None]:
+    """The Ray cluster that RAY_ADDRESS names, else an instance of our own whose processes end with the context."""
+    os.environ.update(_QUIET)
+    address = os.environ.get("RAY_ADDRESS") or "local"
+    # What Ray prints by itself must not mix with the output of the command.
+    with redirect_stdout(sys.stderr):
+        with handlers_kept():
+            _start(address)
+        logging.getLogger("ray").setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            gc.collect()  # Ray ends the process if another thread finds a reference of Ray's from here on
+            ray.shutdown()
+
+
+def _start(address: str) -> None:
+    if address == "local":
+        ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
+        _end_autoscaler()
+    else:
+        refuse_silent(address)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+
+
+def _end_autoscaler() -> None:
+    """Of our own Ray, which adds no machine: it uses a core while everything starts, and ends only after a second."""
+    if (node := ray_worker._global_node) is not None:
+        node.kill_monitor(check_alive=False)
+
+
+def resources() -> dict[str, float]:
+    """What the cluster has in all: CPU, GPU, memory."""
+    return dict(ray.cluster_resources())
+
+
+def nodes() -> list[dict[str, Any]]:
+    """The machines of the cluster, as Ray describes them."""
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def grows() -> bool:
+    """Whether the cluster may add machines: its autoscaler is the one that `ray up` starts for clouds, and KubeRay."""
+    return bool(is_autoscaler_v2(fetch_from_server=True))
+
+
+def on_every_node(visit: Callable[[], T]) -> list[T]:
+    """The function's result on each machine of the cluster."""
+    task = ray.remote(num_cpus=0)(visit)
+    there = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes()]
+    found: list[T] = ray.get([task.options(scheduling_strategy=one).remote() for one in there])
+    return found
+
+
+def on_a_gpu(visit: Callable[[], T], *, ending: Ending) -> T:
+    """The function's result on a machine with a GPU, which it has to itself.
+
+    Raises:
+        Interrupted: the sweep was asked to end; others may keep the GPUs for long.
+    """
+    result = ray.remote(num_gpus=1, max_retries=0)(visit).remote()
+    while not ray.wait([result], timeout=POLL_S)[0]:
+        if ending.is_asked:
+            raise Interrupted
+    try:
+        found: T = ray.get(result)
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None
+    return found
+
+
+def idle() -> list[dict[str, float]]:
+    """What the machines have; none where others may want it: where a GPU is taken, or machines can be added."""
+    if grows() or ray.available_resources().get("GPU") != resources().get("GPU"):
+        return []
+    return [node["Resources"] for node in nodes()]
+
+
+def check_shares(shares: Mapping[str, Share]) -> None:
+    """Refuse what no machine here can ever give to a trial.
+
+    A cluster of nothing but a head that trains nothing waits for machines that its autoscaler adds.
+
+    Args:
+        shares: by the key of the spec that asks for it.
+
+    Raises:
+        UserError: one line per resource.
+    """
+    there = [node["Resources"] for node in nodes() if node["Resources"].get("CPU", 0) > 0]
+    if not there:
+        return
+    problems = []
+    for key, share in shares.items():
+        for name, amount in (("cpu", share.cpu), ("gpu", share.gpu)):
+            most = max(node.get(name.upper(), 0) for node in there)
+            if amount > most:
+                problems.append(f"{key}.{name} must be <= {most:g}, what a machine here has, got {amount:g}")
+    if problems:
+        raise UserError(*dict.fromkeys(problems))

@@ -1,0 +1,126 @@
+"""A sweep's trials: the deterministic expansion of its spec."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.store.plan import Plan, PlannedTrial
+from experiments.planning.pbt import lineage, recorded
+from experiments.results.folder import Results
+from experiments.results.trial_records import Record
+from experiments.spec.run_settings import matches
+from experiments.spec.spec import SweepSpec
+from ottt.config.trial import TrialConfig
+from ottt.schema import SETTLED, Status
+
+
+@dataclass(frozen=True)
+class Trial(PlannedTrial):
+    """A planned trial with all its settings.
+
+    Attributes:
+        config: the configuration to train.
+    """
+
+    config: TrialConfig
+
+
+@dataclass(frozen=True)
+class SweepPlan(Plan):
+    """A plan whose trials can be trained.
+
+    Attributes:
+        trials: variant by variant in the order of the spec, each with all seeds.
+        notes: sentences on what the expansion left out.
+    """
+
+    trials: tuple[Trial, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def done(self) -> frozenset[Status]:
+        """How a trial may stand that need not run again."""
+        return done_statuses(stops_early=self.stops_early)
+
+    def is_done(self, record: Record | None) -> bool:
+        """Whether the trial of `record` need not run again for this sweep."""
+        return record is not None and record.status in self.done and is_own(record, self.name)
+
+    def run_name(self, trial: Trial) -> str:
+        """The trial in a few words, e.g. "update=online tau=2.0 seed=1"."""
+        last_parts = Counter(key.split(".")[-1] for key in self.axes)
+        settings = {
+            short if last_parts[short := key.split(".")[-1]] == 1 else key: value
+            for key, value in trial.settings.items()
+        }
+        return label(settings | {"seed": trial.seed})
+
+
+def label(settings: Mapping[str, Any]) -> str:
+    """The settings in one line; empty texts say nothing."""
+    return " ".join(f"{key}={value}" for key, value in settings.items() if value != "") or "base"
+
+
+def done_statuses(*, stops_early: bool) -> frozenset[Status]:
+    """A trial that a scheduler ended is no result of a sweep without one."""
+    return SETTLED if stops_early else SETTLED - {Status.STOPPED_EARLY}
+
+
+def is_own(record: Record, sweep: str) -> bool:
+    """Whether the record is of use to `sweep`: every one but those that another sweep's scheduler stopped."""
+    return record.status is not Status.STOPPED_EARLY or record.sweep == sweep
+
+
+def expand(spec: SweepSpec, cells: Iterable[Mapping[str, Any]] | None = None) -> SweepPlan:
+    """The trials of a checked `spec`. Variants whose result must be the same are planned once, with a note.
+
+    Args:
+        spec: of the sweep.
+        cells: settings of its variants, where a search or a population chose them; None: those of the spec.
+    """
+    trials: list[Trial] = []
+    labels: dict[str, str] = {}
+    notes: list[str] = []
+    baseline = None
+    varied = spec.varied()
+    for cell in spec.variants() if cells is None and spec.search is None else cells or ():
+        config = spec.base.replace(cell)
+        flat = config.flat()
+        settings = {key: flat[key] for key in varied}
+        if spec.baseline is not None and matches(cell, spec.baseline):
+            baseline = config.variant_hash
+        if (first := labels.get(config.variant_hash)) is not None:
+            notes.append(f"{label(settings)} gives the same trials as {first}: planned once")
+            continue
+        labels[config.variant_hash] = label(settings)
+        for seed in spec.seeds:
+            trials.append(_trial(config.replace({"seed": seed}), settings, seed))
+    chosen = next((trial.settings for trial in trials if trial.variant == baseline), None)
+    return SweepPlan(
+        name=spec.name,
+        metric=spec.metric,
+        axes=tuple(varied),
+        baseline=chosen,
+        trials=tuple(trials),
+        notes=tuple(notes),
+        stops_early=spec.scheduler is not None,
+    )
+
+
+def plan_in(results: Results, spec: SweepSpec) -> SweepPlan:
+    """The trials of `spec`; those of a search or a population as far as they were chosen when it last ran there."""
+    if spec.population is not None:
+        return expand(spec, lineage(spec, recorded(results.records, spec.metric)).cells.values())
+    if spec.search is None or not results.has_plan(spec.name):
+        return expand(spec)
+    earlier: dict[str, Mapping[str, Any]] = {}
+    for trial in results.read_plan(spec.name).trials:
+        settings = trial.settings
+        if set(settings) == set(spec.search.space) and spec.base.replace(settings).variant_hash == trial.variant:
+            earlier[trial.variant] = settings
+    return expand(spec, earlier.values())
+
+
+def _trial(config: TrialConfig, settings: Mapping[str, Any], seed: int) -> Trial:
+    return Trial(config.trial_hash, config.variant_hash, label(settings), seed, settings, config)

@@ -1,0 +1,80 @@
+"""How a sweep stands: its plan against the trial records. Loads nothing heavy."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from analysis.store.plan import Plan
+from analysis.text.aligned import aligned
+from experiments.planning.plan import done_statuses, is_own
+from experiments.results.folder import Results
+from ottt.schema import WITHOUT_RESULT, Status
+
+
+@dataclass(frozen=True)
+class SweepStatus:
+    """A sweep's trials and how each of them stands.
+
+    Attributes:
+        plan: plan of the sweep.
+        statuses: by trial; trials without a record are absent.
+        running: whether a process runs the sweep now.
+    """
+
+    plan: Plan
+    statuses: Mapping[str, Status]
+    running: bool
+
+    @classmethod
+    def of(cls, plan: Plan, results: Results) -> Self:
+        """The sweep of `plan` as recorded in `results`; no trial runs unless the sweep does."""
+        running = results.is_locked(plan.name)
+        statuses = {}
+        for trial in plan.trials:
+            record = results.records.read(trial.trial)
+            if record is not None and is_own(record, plan.name):
+                was_left = record.status is Status.RUNNING and not running
+                statuses[trial.trial] = Status.INTERRUPTED if was_left else record.status
+        return cls(plan, statuses, running)
+
+    @property
+    def done(self) -> int:
+        """Number of trials that have their result."""
+        return sum(status in self._done for status in self.statuses.values())
+
+    @property
+    def failed(self) -> int:
+        """Number of trials that ended without a result."""
+        return sum(status in WITHOUT_RESULT for status in self.statuses.values())
+
+    @property
+    def _done(self) -> frozenset[Status]:
+        return done_statuses(stops_early=self.plan.stops_early)
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan with the status of every trial ("missing" where it has no record)."""
+        stored = self.plan.to_json()
+        trials = [trial | {"status": self.statuses.get(trial["trial"], "missing")} for trial in stored["trials"]]
+        return {**stored, "trials": trials, "done": self.done}
+
+    def text(self) -> str:
+        """One line per variant, and one for the whole sweep."""
+        axes = self.plan.axes
+        variants: dict[str, list[str]] = {}
+        for trial in self.plan.trials:
+            variants.setdefault(trial.variant, []).append(trial.trial)
+        settings = {trial.variant: trial.settings for trial in self.plan.trials}
+        rows = [[*axes, "done", "running", "failed", "diverged", "stopped", "to run"]]
+        for variant, trials in variants.items():
+            rows.append([*(str(settings[variant][key]) for key in axes), *self._counts(trials)])
+        return f"{aligned(rows)}\n\n{self.plan.name}: {self.done} of {len(self.plan.trials)} trials done"
+
+    def _counts(self, trials: Sequence[str]) -> list[str]:
+        count = Counter(self.statuses.get(trial) for trial in trials)
+        done = sum(count[status] for status in self._done)
+        failed = sum(count[status] for status in WITHOUT_RESULT)
+        running = count[Status.RUNNING]
+        left = len(trials) - done - running
+        columns = (running, failed, count[Status.DIVERGED], count[Status.STOPPED_EARLY], left)
+        return [f"{done}/{len(trials)}", *map(str, columns)]

@@ -1,0 +1,147 @@
+"""A folder of results: where trials, sweeps and the default tracking store lie, and which sweep is running."""
+
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from analysis.store.plan import Plan
+from analysis.store.uri import is_database
+from experiments.results.trial_records import TrialRecords
+from experiments.results.stop_request import StopRequest
+from ottt.errors import UserError
+from ottt.files import try_lock, write_atomic
+
+
+@dataclass(frozen=True)
+class Results:
+    """A folder of results: `trials/`, `sweeps/`, and the default MLflow store."""
+
+    root: Path
+
+    @classmethod
+    def at(cls, option: Path | None) -> "Results":
+        """The folder in `option`, else in OTTT_RESULTS, else `results` in the current folder."""
+        return cls((option or Path(os.environ.get("OTTT_RESULTS") or "results")).absolute())
+
+    @property
+    def records(self) -> TrialRecords:
+        """Of all trials, whichever sweep ran them."""
+        return TrialRecords(self.root / "trials")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the tracking store is the SQLite file in this folder: MLFLOW_TRACKING_URI names no other."""
+        return not os.environ.get("MLFLOW_TRACKING_URI")
+
+    @property
+    def store(self) -> str:
+        """Tracking URI."""
+        return f"sqlite:///{self.root / 'mlflow.db'}" if self.is_local else os.environ["MLFLOW_TRACKING_URI"]
+
+    @property
+    def artifacts(self) -> Path | None:
+        """Folder of artifacts; None where a tracking server decides."""
+        return self.root / "artifacts" if is_database(self.store) else None
+
+    def write_plan(self, plan: Plan, spec: str) -> None:
+        """Keep the plan of a sweep for `read_plan`, and the text of its spec for `spec_of`."""
+        path = self._plan(plan.name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, json.dumps(plan.to_json(), indent=1))
+        write_atomic(path.with_name("spec.yaml"), spec)
+
+    def spec_of(self, sweep: str) -> Path:
+        """The file of the spec that `sweep` last ran with, its base and overrides included.
+
+        Raises:
+            UserError: it never ran here.
+        """
+        self.read_plan(sweep)
+        return self._plan(sweep).with_name("spec.yaml")
+
+    def sweeps(self) -> list[str]:
+        """Names of the sweeps that ran here."""
+        return sorted(path.parent.name for path in (self.root / "sweeps").glob("*/plan.json"))
+
+    def has_plan(self, sweep: str) -> bool:
+        """Whether `sweep` ran here."""
+        return self._plan(sweep).is_file()
+
+    def read_plan(self, sweep: str) -> Plan:
+        """The plan that `sweep` last ran with.
+
+        Raises:
+            UserError: it never ran here.
+        """
+        try:
+            return Plan.from_json(self._plan(sweep).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            known = self.sweeps()
+            there = f"one of {', '.join(known)}" if known else "one that was run there (none was)"
+            raise UserError(f"{shown(self.root)}: sweep must be {there}, got {sweep!r}") from None
+
+    @contextmanager
+    def lock(self, sweep: str) -> Iterator[StopRequest]:
+        """Hold the sweep while in the context, so that two processes never run it at once.
+
+        Yields:
+            The request by which others ask this run to end.
+
+        Raises:
+            UserError: another process holds it, or nothing can be written here.
+        """
+        path = self._lock(sweep)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = try_lock(path)
+        except OSError as error:
+            raise UserError(f"{shown(self.root)}: the folder of results must be writable, got {error}") from error
+        if file is None:
+            raise UserError(f"{shown(path.parent)}: the sweep {sweep} is running in another process")
+        with file:
+            run = f"{socket.gethostname()} {os.getpid()} {uuid4().hex}\n"
+            file.truncate(0)
+            file.write(run)
+            file.flush()
+            request = self.stop_request(sweep, run)
+            try:
+                yield request
+            finally:
+                request.path.unlink(missing_ok=True)
+
+    def is_locked(self, sweep: str) -> bool:
+        """Whether a process runs the sweep now."""
+        path = self._lock(sweep)
+        if not path.is_file():
+            return False
+        file = try_lock(path)
+        if file is None:
+            return True
+        file.close()
+        return False
+
+    def running(self, sweep: str) -> str | None:
+        """Which run of the sweep is under way: machine, process and a word of its own; None: it is not running."""
+        return self._lock(sweep).read_text(encoding="utf-8") if self.is_locked(sweep) else None
+
+    def stop_request(self, sweep: str, run: str) -> StopRequest:
+        """The request that the run of that name should end."""
+        return StopRequest(self.root / "sweeps" / sweep / "stop", run)
+
+    def _lock(self, sweep: str) -> Path:
+        return self.root / "sweeps" / sweep / "lock"
+
+    def _plan(self, sweep: str) -> Path:
+        return self.root / "sweeps" / sweep / "plan.json"
+
+
+def shown(path: Path) -> str:
+    """The path as short as it can be typed here: relative inside the current folder."""
+    current = Path.cwd()
+    return str(path.relative_to(current)) if path.is_relative_to(current) else str(path)

@@ -1,0 +1,1 @@
+"""The driver of a sweep: starts trials, follows them, ends on request."""

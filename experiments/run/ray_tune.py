@@ -1,0 +1,223 @@
+"""Trials in parallel on Ray Tune."""
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import ray
+from ray import cloudpickle, tune
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+
+from experiments.interrupt import Ending, Interrupted
+from experiments.results.stop_request import StopRequest
+from experiments.results.trial_records import TrialRecords
+from experiments.run.queue import Task
+from experiments.spec.run_settings import Checkpoints, Share
+from experiments.worker.step_report import EPOCH, REPORT, FailureKind, ResetFailed, StepReport, reason_of, storable
+from experiments.worker.trainable import TrialTrainable
+from ottt.schema import Status
+
+
+class Events(Protocol):
+    """Whoever hands out the trials and follows them, by hash."""
+
+    def next(self) -> Task | None:
+        """The trial to start now; None where there is none at present."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether there will never be one again, and none runs."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether one runs."""
+
+    def started(self, trial: str) -> None:
+        """A worker took the trial."""
+
+    def reported(self, trial: str, report: StepReport) -> None:
+        """A step ended; a scheduler that stops the trial there has made the status STOPPED_EARLY."""
+
+    def crashed(self, trial: str, report: StepReport) -> None:
+        """The worker died, or raised outside the trial."""
+
+
+def run_trials(
+    events: Events,
+    *,
+    records: TrialRecords,
+    checkpoints: Checkpoints,
+    metric: str,
+    scheduler: TrialScheduler | None,
+    ahead: int,
+    folder: Path,
+    ending: Ending,
+    request: StopRequest,
+) -> None:
+    """Train every trial that `events` hands out, in that order, as many at once as there is room for.
+
+    Args:
+        events: hands out the trials and is told of everything, in this thread.
+        records: of all trials; workers write checkpoints there.
+        checkpoints: when they do.
+        metric: that the scheduler looks at.
+        scheduler: may stop trials early.
+        ahead: trials to take from `events` before there is room for them, so that no worker waits.
+        folder: Tune's own files; removed at the end, since everything that counts went to `events`.
+        ending: ends the trials under way.
+        request: by which workers learn that they should end soon.
+
+    Raises:
+        Interrupted: the sweep was asked to end.
+    """
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(ahead)
+    trainable = tune.with_parameters(
+        TrialTrainable, records=records, checkpoints=checkpoints, metric=metric, request=request
+    )
+    tuner = tune.Tuner(
+        tune.with_resources(trainable, _room),
+        tune_config=tune.TuneConfig(
+            search_alg=_Feeder(events, ending),
+            scheduler=scheduler,
+            num_samples=-1,
+            reuse_actors=True,
+            trial_name_creator=_hash,
+            trial_dirname_creator=_folder,
+        ),
+        run_config=tune.RunConfig(
+            name=folder.name,
+            storage_path=str(folder.parent),
+            verbose=0,
+            callbacks=[_Feed(events, ending)],
+            failure_config=tune.FailureConfig(max_failures=0),  # see experiments.run.queue
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # see experiments.worker.trainable
+        ),
+    )
+    try:
+        tuner.fit()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Feeder(Searcher):
+    """Hands the trials of `events` to Tune, one when it asks; a trial may come several times."""
+
+    def __init__(self, events: Events, ending: Ending) -> None:
+        super().__init__()
+        self._events = events
+        self._ending = ending
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles itself, searcher and callbacks included, but is never restored from that here."""
+        return {}
+
+    def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
+        return True
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        _leave_if_asked(self._events, self._ending)  # Tune waits here while nothing runs
+        task = None if self._ending.is_asked else self._events.next()
+        if task is not None:
+            config = task.config.model_dump_json()
+            return {"trial": task.trial, "config": config, "share": task.share, "until": task.until}
+        return str(Searcher.FINISHED) if self._events.finished else None
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """The callback tells `events`."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: Tune is never restored here."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        raise NotImplementedError("a sweep goes on from the trial records")
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing either."""
+
+
+class _Feed(tune.Callback):
+    """Hands what Tune tells on to `events`."""
+
+    def __init__(self, events: Events, ending: Ending) -> None:
+        self._events = events
+        self._ending = ending
+        self._late: set[str] = set()  # Tune's trials that started after the sweep was asked to end
+
+    def __getstate__(self) -> dict[str, Any]:
+        """See `_Feeder`."""
+        return {}
+
+    def on_step_begin(self, iteration: int, trials: Sequence[Any], **info: Any) -> None:
+        _leave_if_asked(self._events, self._ending)
+
+    def on_trial_start(self, iteration: int, trials: Sequence[Any], trial: Any, **info: Any) -> None:
+        if self._ending.is_asked:
+            self._late.add(trial.trial_id)
+        else:
+            self._events.started(_hash(trial))
+
+    def on_trial_result(
+        self, iteration: int, trials: Sequence[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        report: StepReport = result.pop(REPORT)
+        if trial.trial_id in self._late:
+            return
+        if report.status is Status.RUNNING and result["done"]:
+            report = replace(report, status=Status.STOPPED_EARLY, reason=f"stopped after epoch {result[EPOCH]}")
+        self._events.reported(_hash(trial), report)
+
+    def on_trial_error(self, iteration: int, trials: Sequence[Any], trial: Any, **info: Any) -> None:
+        if trial.trial_id not in self._late:
+            self._events.crashed(_hash(trial), _report(_error(trial)))
+
+
+def _leave_if_asked(events: Events, ending: Ending) -> None:
+    if ending.now.is_set() or (ending.soon.is_set() and not events.busy):
+        raise Interrupted
+
+
+def _report(error: BaseException) -> StepReport:
+    """What the end of a worker means for its trial."""
+    origin = getattr(error, "cause", None) or error
+    reason = reason_of(origin)
+    if isinstance(error, ray.exceptions.OutOfMemoryError):
+        return StepReport(
+            Status.OUT_OF_MEMORY, reason=reason, traceback=storable(str(error)), failure=FailureKind.WORKER
+        )
+    preempted = isinstance(error, ray.exceptions.RayActorError) and error.preempted
+    cause = (
+        FailureKind.RESET
+        if isinstance(origin, ResetFailed)
+        else FailureKind.PREEMPTED
+        if preempted
+        else FailureKind.WORKER
+    )
+    return StepReport(Status.FAILED, reason=reason, traceback=storable(str(error)), failure=cause)
+
+
+def _room(config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
+    share: Share = config["share"]
+    return tune.PlacementGroupFactory([{"CPU": share.cpu, "GPU": share.gpu}])
+
+
+def _hash(trial: Any) -> str:
+    """Our name of Tune's trial."""
+    return str(trial.config["trial"])
+
+
+def _folder(trial: Any) -> str:
+    """Of Tune's own files; every attempt has its own."""
+    return f"{_hash(trial)}-{trial.trial_id}"
+
+
+def _error(trial: Any) -> BaseException:
+    """What ended Tune's trial, from its folder on this machine."""
+    if trial.pickled_error_file is not None:
+        error: BaseException = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
+        return error
+    text = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else "no error was kept"
+    return RuntimeError(text)

@@ -1,0 +1,1 @@
+"""All that writes to MLflow or serves it."""

@@ -1,0 +1,48 @@
+"""The connection to a tracking store."""
+
+import logging
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.store.uri import set_up_mlflow
+from ottt.files import locked
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+_SQLITE = "sqlite:///"
+
+
+def connect(store: str) -> "MlflowClient":
+    """A client of the store at a tracking URI; a SQLite file is made if need be, and can be read while it is written.
+
+    Raises:
+        sqlite3.Error: the file cannot be opened; MLflow would try for minutes.
+    """
+    set_up_mlflow()
+    from mlflow.tracking import MlflowClient
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    if not store.startswith(_SQLITE):
+        return MlflowClient(store)
+    path = Path(store.removeprefix(_SQLITE))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path.with_name(f"{path.name}.lock")):  # MLflow's own making of tables may run once at a time only
+        if not path.exists():
+            made = path.with_name(f"{path.name}.new")  # a process killed while MLflow makes tables leaves no half store
+            made.unlink(missing_ok=True)
+            MlflowClient(f"{_SQLITE}{made}")
+            made.replace(path)
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+        return MlflowClient(store)
+
+
+def disconnect(client: "MlflowClient") -> None:
+    """Close the connections to a database: SQLite then takes its log into the file, which can be copied."""
+    engine = getattr(client._tracking_client.store, "engine", None)  # MLflow itself never ends a client
+    if engine is not None:
+        engine.dispose()

@@ -1,0 +1,163 @@
+"""One run in MLflow, and what is known of it: only what it lacks is written, so that writing can be repeated."""
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from experiments.results.trial_records import Epoch, Record
+from experiments.tracking.redact import redactor
+from ottt.schema import Tag
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
+
+MAX_METRICS = 1000  # per request, as MLflow limits them
+MAX_PARAMS = 100
+MAX_DIGEST = 36  # characters
+
+TIMED = ("time/", "perf/", "mem/")  # metrics that differ when the same trial is run again
+
+_T = TypeVar("_T")
+Point = tuple[str, int]  # metric, step
+
+
+@dataclass
+class StoredRun:
+    """A run as the store has it, kept up with what is written here; `points` is None until it is needed."""
+
+    client: "MlflowClient"
+    id: str
+    name: str
+    status: str
+    started: int  # ms since 1970
+    ended: int | None
+    tags: dict[str, str]
+    params: set[str] = field(default_factory=set)
+    metrics: set[str] = field(default_factory=set)
+    has_data: bool = False
+    points: dict[Point, float] | None = None
+
+    @classmethod
+    def of(cls, client: "MlflowClient", run: "Run") -> Self:
+        """What a search found."""
+        info, data = run.info, run.data
+        return cls(
+            client,
+            info.run_id,
+            info.run_name,
+            info.status,
+            info.start_time,
+            info.end_time,
+            dict(data.tags),
+            set(data.params),
+            set(data.metrics),
+            bool(run.inputs and run.inputs.dataset_inputs),
+        )
+
+    def has(self, tags: Mapping[str, str], *, ended: int) -> bool:
+        """Whether it ended then with these tags: they are written last, so that it lacks nothing."""
+        return self.ended == ended and all(self.tags.get(key) == value for key, value in tags.items())
+
+    def contradicts(self, record: Record, epochs: Sequence[Epoch]) -> bool:
+        """Whether it holds numbers of another attempt that are not the record's."""
+        held = self._points()
+        last = epochs[-1].epoch if epochs else 0
+        if record.settled and any(step > last for _, step in held):
+            return True
+        return any(
+            not _same(held[point], value)
+            for point, value, _ in _points_of(epochs)
+            if point in held and not point[0].startswith(TIMED)
+        )
+
+    def rename(self, name: str) -> None:
+        """Call it `name`."""
+        if self.name != name:
+            self.client.update_run(self.id, name=name)
+            self.name = name
+
+    def add_params(self, config: Mapping[str, Any]) -> None:
+        """Those of the first attempt stay: MLflow changes none, and all that matters is in the trial's hash."""
+        from mlflow.entities import Param
+
+        redact = redactor()
+        missing = [Param(key, redact(str(value))) for key, value in config.items() if key not in self.params]
+        for batch in _batches(missing, MAX_PARAMS):
+            self.client.log_batch(self.id, params=batch)
+        self.params |= config.keys()
+
+    def add_metrics(self, epochs: Iterable[Epoch]) -> None:
+        """Every point that is not there."""
+        from mlflow.entities import Metric
+
+        points = self._points()
+        missing = [entry for entry in _points_of(epochs) if entry[0] not in points]
+        for batch in _batches(missing, MAX_METRICS):
+            metrics = [Metric(key, value, time, step) for (key, step), value, time in batch]
+            self.client.log_batch(self.id, metrics=metrics)
+            points |= {point: value for point, value, _ in batch}
+
+    def add_data(self, name: str, digest: str) -> None:
+        """The data set as MLflow's input."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        if not self.has_data:
+            data = Dataset(name, digest[:MAX_DIGEST], source_type="ottt", source=json.dumps({"name": name}))
+            self.client.log_inputs(self.id, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])])
+            self.has_data = True
+
+    def add_files(self, files: Mapping[str, str | bytes]) -> None:
+        """Artifacts by their path; what is there of the same path is replaced."""
+        if not files:
+            return
+        with TemporaryDirectory() as folder:
+            for name, content in files.items():
+                path = Path(folder) / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content.encode() if isinstance(content, str) else content)
+            self.client.log_artifacts(self.id, folder)
+
+    def add_file(self, file: Path, folder: str) -> None:
+        """An artifact in `folder`, under the file's name."""
+        self.client.log_artifact(self.id, str(file), folder)
+
+    def set_status(self, tags: Mapping[str, str], status: str, ended: int | None) -> None:
+        """Tags and status, after everything else; `ended` of a run that is not RUNNING, None: now."""
+        from mlflow.entities import RunTag
+
+        changed = [RunTag(key, value) for key, value in tags.items() if self.tags.get(key) != value]
+        if changed:
+            self.client.log_batch(self.id, tags=changed)
+        if Tag.REASON in self.tags and Tag.REASON not in tags:
+            self.client.delete_tag(self.id, Tag.REASON)
+        if status == "RUNNING" and self.status != status:
+            self.client.update_run(self.id, status=status)
+        elif status != "RUNNING":
+            self.client.set_terminated(self.id, status, end_time=ended)
+        self.tags, self.status, self.ended = dict(tags), status, ended
+
+    def _points(self) -> dict[Point, float]:
+        if self.points is None:
+            histories = (self.client.get_metric_history(self.id, key) for key in self.metrics)
+            self.points = {(point.key, point.step): point.value for history in histories for point in history}
+        return self.points
+
+
+def _points_of(epochs: Iterable[Epoch]) -> Iterator[tuple[Point, float, int]]:
+    """(metric, step), value, time in ms of every metric of every epoch."""
+    for epoch in epochs:
+        for key, value in epoch.metrics.items():
+            yield (key, epoch.epoch), value, int(epoch.time * 1000)
+
+
+def _same(left: float, right: float) -> bool:
+    return left == right or (math.isnan(left) and math.isnan(right))
+
+
+def _batches(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))

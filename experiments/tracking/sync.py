@@ -1,0 +1,104 @@
+"""Bringing a tracking store up to the records of a sweep that ran earlier, perhaps into another store."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis.store.uri import explained, is_database, shown_uri
+from experiments.planning.plan import SweepPlan, plan_in
+from experiments.results.folder import Results
+from experiments.results.provenance import Provenance
+from experiments.results.trial_records import Record
+from experiments.spec.read import read_spec
+from experiments.tracking.redact import redacted
+from experiments.tracking.sink import MlflowSink
+from experiments.tracking.writer import StoreError
+from ottt.errors import UserError
+from ottt.schema import WITHOUT_RESULT, Status
+
+
+@dataclass(frozen=True)
+class Synced:
+    """What `sync` found: trials of the plan by how they stand, and how the sweep does."""
+
+    plan: SweepPlan
+    statuses: Counter[Status]
+    status: Status
+
+    @property
+    def text(self) -> str:
+        """In one line."""
+        counts = ", ".join(f"{count} {status}" for status, count in sorted(self.statuses.items()))
+        return (
+            f"{self.plan.name}: {self.statuses.total()} of {len(self.plan.trials)} trials recorded ({counts or 'none'})"
+        )
+
+
+def sync(sweep: str, *, results: Results, store: str | None = None) -> Synced:
+    """Write what `store` lacks of the records of `sweep`; what it holds already is left as it is.
+
+    Args:
+        sweep: that ran in `results`.
+        results: folder of the records.
+        store: tracking URI; None: that of `results`.
+
+    Raises:
+        UserError: no such sweep, or it is running.
+        StoreError: the store does not answer.
+    """
+    spec = read_spec(results.spec_of(sweep))
+    plan = plan_in(results, spec)
+    target = store or results.store
+    with results.lock(sweep):
+        found = {trial.trial: results.records.read(trial.trial) for trial in plan.trials}
+        records = {trial: record for trial, record in found.items() if record is not None}
+        status = _status(plan, records)
+        sink = MlflowSink(
+            plan,
+            spec.to_yaml(),
+            _provenance(records),
+            store=target,
+            artifacts=_artifacts(target, results),
+            replay=True,
+            states=spec.checkpoints.log,
+        )
+        try:
+            sink.connect()
+            sink.open()
+            for trial in plan.trials:
+                if trial.trial in records:
+                    epochs, report = results.records.epochs(trial.trial), results.records.evaluation(trial.trial)
+                    state = results.records.last_state(trial.trial)
+                    sink.reconcile(trial, records[trial.trial], epochs, report, state)
+            sink.close(status)
+        except UserError:
+            raise
+        except Exception as error:
+            raise StoreError(f"store {shown_uri(target)}: {redacted(explained(error))}") from error
+    left = {Status.RUNNING: Status.INTERRUPTED}  # as `close` has told the store
+    return Synced(plan, Counter(left.get(record.status, record.status) for record in records.values()), status)
+
+
+def _status(plan: SweepPlan, records: Mapping[str, Record]) -> Status:
+    """Of the sweep: whatever did not end was interrupted, since nothing runs now."""
+    statuses = [records[trial.trial].status if trial.trial in records else None for trial in plan.trials]
+    if statuses and all(status in plan.done for status in statuses):
+        return Status.FINISHED
+    has_failed = any(status in WITHOUT_RESULT for status in statuses)
+    return Status.FAILED if has_failed else Status.INTERRUPTED
+
+
+def _provenance(records: Mapping[str, Record]) -> Provenance:
+    """Of the process that began the latest trial; of this one where none has begun."""
+    if not records:
+        return Provenance.current()
+    latest = max(records.values(), key=lambda record: record.started)
+    return Provenance(latest.commit, latest.dirty, latest.versions, latest.host, latest.diff)
+
+
+def _artifacts(store: str, results: Results) -> Path | None:
+    """Beside a SQLite file; with the records for another database; where a server decides, None."""
+    if store.startswith("sqlite:///"):
+        return Path(store.removeprefix("sqlite:///")).absolute().parent / "artifacts"
+    return results.root / "artifacts" if is_database(store) else None

@@ -1,0 +1,154 @@
+"""Filling the tracking store in the background, so that no trial waits for it."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from analysis.store.uri import explained, is_away
+from experiments.planning.plan import SweepPlan, Trial
+from experiments.results.trial_records import TrialRecords
+from experiments.tracking.redact import redacted
+from experiments.tracking.sink import MlflowSink
+from ottt.errors import UserError
+from ottt.schema import Status
+
+PERIOD_S = 2.0  # between two rounds of writing
+ABSENCE_S = 120.0  # for which a server that does not answer at the end of a sweep is waited for
+
+
+class StoreError(UserError):
+    """The tracking store cannot be used; one line."""
+
+
+class BackgroundWriter:
+    """Keeps a sweep's runs equal to the trial records, in one thread.
+
+    A store that fails is tried again every round; what could not be written stays in the records.
+    """
+
+    def __init__(self, sink: MlflowSink, records: TrialRecords) -> None:
+        self._sink = sink
+        self._records = records
+        self._plan = sink.plan
+        self._trials = _by_hash(sink.plan)
+        self._updates: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._unwritten: dict[str, None] = {}  # in order
+        self._is_open = False
+        self._failure: Exception | None = None
+        self._connected = threading.Event()
+        self._permitted = threading.Event()
+        self._closing = threading.Event()
+        self._final = Status.INTERRUPTED
+        self._thread = threading.Thread(target=self._work, name="mlflow-writer", daemon=True)
+
+    def start(self) -> None:
+        """Connect, in the background. Nothing is written yet."""
+        self._thread.start()
+
+    def begin(self) -> None:
+        """Wait for the connection, and write from here on.
+
+        Raises:
+            StoreError: there is none.
+        """
+        self._connected.wait()
+        if self._failure is not None:
+            raise StoreError(
+                f"the tracking store cannot be opened: {redacted(explained(self._failure))}"
+            ) from self._failure
+        self._permitted.set()
+
+    def describe(self, files: Mapping[str, str]) -> None:
+        """Artifacts of the parent run that the caller knows; before `begin`."""
+        self._sink.files = files
+
+    def extend(self, plan: SweepPlan) -> None:
+        """The sweep has more trials now; to be called before they are updated."""
+        self._trials = _by_hash(plan)
+        self._plan = plan
+
+    def update(self, trial: str) -> None:
+        """The record of `trial` has changed."""
+        self._updates.put(trial)
+
+    def close(
+        self, status: Status, *, say: Callable[[str], None] | None = None, leave: threading.Event | None = None
+    ) -> str | None:
+        """Write everything and end the parent run with `status`; returns in one line what went wrong.
+
+        Before `begin` it only gives up.
+
+        Args:
+            say: told that a server which does not answer is waited for; None: it is not.
+            leave: ends the waiting.
+        """
+        if not self._permitted.is_set():
+            return None
+        self._final = status
+        self._closing.set()
+        self._thread.join()
+        if say is not None and self._is_away():
+            say(f"the tracking server does not answer; waiting {ABSENCE_S:.0f} s for it, Ctrl-C leaves")
+            self._wait(leave or threading.Event())
+        if self._failure is None:
+            return None
+        return f"the tracking store lacks {len(self._unwritten)} trials: {redacted(explained(self._failure))}"
+
+    def _is_away(self) -> bool:
+        return self._failure is not None and is_away(self._failure)
+
+    def _wait(self, leave: threading.Event) -> None:
+        """Try the last round again for some time, in the caller's thread: the writer's has ended."""
+        until = time.monotonic() + ABSENCE_S
+        while self._is_away() and time.monotonic() < until and not leave.wait(PERIOD_S):
+            self._round(last=True)
+
+    def _work(self) -> None:
+        try:
+            self._sink.connect()
+        except Exception as error:
+            self._failure = error
+        self._connected.set()
+        self._permitted.wait()
+        while not self._closing.is_set():
+            self._round()
+            self._closing.wait(PERIOD_S)
+        self._round(last=True)
+
+    def _round(self, *, last: bool = False) -> None:
+        """Write what has changed. Whatever the store raises is kept for `close` to tell, and tried again."""
+        while not self._updates.empty():
+            self._unwritten[self._updates.get()] = None
+        try:
+            if not self._is_open:
+                self._sink.plan = self._plan
+                self._sink.open()
+                self._is_open = True
+            elif self._sink.plan is not self._plan:
+                self._sink.extend(self._plan)
+            for trial in list(self._unwritten):
+                self._write(trial)
+                del self._unwritten[trial]
+            if last:
+                self._sink.close(self._final)
+        except Exception as error:
+            self._failure = error
+            self._is_open = False
+        else:
+            self._failure = None
+
+    def _write(self, trial: str) -> None:
+        record = self._records.read(trial)
+        assert record is not None, f"trial {trial} has no record"
+        self._sink.reconcile(
+            self._trials[trial],
+            record,
+            self._records.epochs(trial),
+            self._records.evaluation(trial),
+            self._records.last_state(trial),
+        )
+
+
+def _by_hash(plan: SweepPlan) -> Mapping[str, Trial]:
+    return {trial.trial: trial for trial in plan.trials}

@@ -1,0 +1,69 @@
+"""What a worker reports to the driver after every step of a trial, and why a trial failed."""
+
+import traceback
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from experiments.results.trial_records import Epoch
+from ottt.evalreport import EvalReport
+from ottt.schema import Status
+
+REPORT = "report"  # key of a step's StepReport in the result that Tune passes on
+EPOCH = "epoch"  # keys of what a scheduler reads there: epochs completed, ...
+SCORE = "score"  # ... and the sweep's metric after them
+MAX_REASON = 500  # characters
+
+
+class ResetFailed(Exception):
+    """A worker cannot take its next trial."""
+
+
+class FailureKind(StrEnum):
+    """Why an attempt ended without a result, as far as it decides whether to retry."""
+
+    ERROR = "error"  # the trial raised, and would raise again
+    WORKER = "worker"  # its process or machine is gone, or the machine's memory was full
+    PREEMPTED = "preempted"  # its machine was taken away, as announced
+    DEVICE_MEMORY = "device-memory"  # it did not fit into its share of a GPU
+    RESET = "reset"  # a worker that had trained other trials could not take it; a new worker may
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One step of a trial: an epoch, or how the trial ended without one.
+
+    Attributes:
+        status: RUNNING while epochs are left; INTERRUPTED where the trial was left before them.
+        epoch: the epoch that was trained; None if the step raised, or if a resumed trial had no epoch left.
+        device, data_digest: of the trial; None if it did not get that far.
+        reason: one line, why it did not finish.
+        traceback: of an unexpected error.
+        failure: kind of failure of a trial that ended without a result.
+        warning: one line, what went wrong without ending the trial.
+        evaluation: on test data, of a trial whose last epoch this was.
+    """
+
+    status: Status
+    epoch: Epoch | None = None
+    device: str | None = None
+    data_digest: str | None = None
+    reason: str | None = None
+    traceback: str | None = None
+    failure: FailureKind | None = None
+    warning: str | None = None
+    evaluation: EvalReport | None = None
+
+
+def reason_of(error: BaseException) -> str:
+    """`ValueError: message (file.py:12)`, in one line."""
+    lines = storable(str(error)).strip().splitlines()
+    text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return text[:MAX_REASON] + where
+
+
+def storable(text: str) -> str:
+    """The text with `?` for what files and databases refuse: halves of surrogate pairs, and NUL."""
+    return text.encode(errors="replace").decode().replace("\0", "?")

@@ -1,0 +1,205 @@
+"""One trial after another inside a Ray actor. Torch is imported here, in the worker, and never in the driver."""
+
+import gc
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray import tune
+from ray._private.state import state as cluster_state
+
+from experiments.garbage_collection import importing
+from experiments.results.stop_request import StopRequest
+from experiments.results.trial_records import Epoch, TrialRecords
+from experiments.spec.run_settings import Checkpoints, Share
+from experiments.worker.step_report import (
+    EPOCH,
+    REPORT,
+    SCORE,
+    FailureKind,
+    ResetFailed,
+    StepReport,
+    reason_of,
+    storable,
+)
+from experiments.worker.usage import Usage
+from ottt.config.trial import TrialConfig
+from ottt.errors import first_line
+from ottt.schema import Status
+
+if TYPE_CHECKING:
+    from ottt.training.trainer import Trainer
+
+
+class TrialTrainable(tune.Trainable):
+    """A step is an epoch. An error ends the trial with a report, not the actor: the next trial reuses it.
+
+    Checkpoints are written to the trial's folder, at the start of a step: the driver has recorded all that they hold.
+    """
+
+    def setup(
+        self,
+        config: dict[str, Any],
+        records: TrialRecords,
+        checkpoints: Checkpoints,
+        metric: str,
+        request: StopRequest,
+    ) -> None:
+        """Take the first trial.
+
+        Args:
+            config: `trial`, a hash; `config`, the JSON of its settings; `share`, what it takes of the machine; `until`,
+                the epochs after which it is left, or None.
+            records: of all trials.
+            checkpoints: when they are written.
+            metric: that the sweep optimises.
+            request: leaves trials before their next epoch, once it is made.
+        """
+        with importing():
+            import ottt.training.trainer  # noqa: F401  # now, rather than when the first trial waits for it
+
+        self._metric = metric
+        self._records = records
+        self._checkpoints = checkpoints
+        self._request = request
+        self._take(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next trial; nothing of the last one is left.
+
+        Raises:
+            ResetFailed: that does not work here any more; Tune ends this worker.
+        """
+        try:
+            self._take(new_config)
+        except Exception as error:
+            raise ResetFailed(reason_of(error)) from error
+        return True
+
+    def _take(self, new_config: dict[str, Any]) -> None:
+        self._trial: str = new_config["trial"]
+        self._config = TrialConfig.model_validate_json(new_config["config"])
+        self._trainer: Trainer | None = None
+        self._written = time.monotonic()
+        self._share: Share = new_config["share"]
+        self._until: int | None = new_config["until"]
+        _clean(self._share)
+
+    def step(self) -> dict[str, Any]:
+        """Train one epoch."""
+        report = self._attempt()
+        result: dict[str, Any] = {REPORT: report, "done": report.status is not Status.RUNNING}
+        if report.epoch is not None and self._metric in report.epoch.metrics:
+            result |= {EPOCH: report.epoch.epoch, SCORE: report.epoch.metrics[self._metric]}
+        return result
+
+    def _attempt(self) -> StepReport:
+        import torch
+
+        from ottt.training.trainer import Diverged
+
+        try:
+            return self._train()
+        except Diverged as error:
+            return self._ended(Status.DIVERGED, str(error))
+        except torch.OutOfMemoryError as error:
+            return self._failed(Status.OUT_OF_MEMORY, error, FailureKind.DEVICE_MEMORY)
+        except MemoryError as error:
+            return self._failed(Status.OUT_OF_MEMORY, error, FailureKind.WORKER)
+        except Exception as error:
+            return self._failed(Status.FAILED, error, FailureKind.ERROR)
+
+    def _train(self) -> StepReport:
+        """The next epoch; the last state is written before it, or after it where it was the last."""
+        if self._request.is_made or self._is_to_wait():
+            return self._ended(Status.INTERRUPTED, warning=None if self._trainer is None else self._save())
+        if self._trainer is None:
+            self._trainer = self._made()
+            warning = None
+        else:
+            warning = self._save() if self._is_due() else None
+        epoch = None
+        if not self._trainer.done:
+            usage = Usage(self._share)
+            metrics = self._trainer.train_epoch()
+            epoch = Epoch(self._trainer.epoch, time.time(), metrics | usage.metrics())
+        if not self._trainer.done:
+            return self._ended(Status.RUNNING, epoch=epoch, warning=warning)
+        if self._checkpoints.keep:
+            warning = self._save()
+        return self._ended(Status.FINISHED, epoch=epoch, warning=warning)
+
+    def _made(self) -> "Trainer":
+        """The trial at its newest checkpoint whose epochs are all recorded, else at its beginning."""
+        from ottt.errors import UserError
+        from ottt.training.checkpoint import NEWEST, PREVIOUS
+        from ottt.training.trainer import Trainer
+
+        folder = self._records.checkpoint(self._trial)
+        for path in (folder / NEWEST, folder / PREVIOUS):
+            if not path.is_file():
+                continue
+            trainer = Trainer(self._config)
+            try:
+                trainer.load(path)
+            except UserError:  # damaged: what matters is in the records, and an older state gives the same numbers
+                continue
+            if trainer.epoch <= len(self._records.epochs(self._trial)):
+                return trainer
+        return Trainer(self._config)
+
+    def _is_to_wait(self) -> bool:
+        return self._trainer is not None and self._until is not None and self._trainer.epoch >= self._until
+
+    def _is_due(self) -> bool:
+        assert self._trainer is not None
+        waited = time.monotonic() - self._written >= self._checkpoints.seconds
+        return (waited and self._trainer.epoch % self._checkpoints.epochs == 0) or is_leaving()
+
+    def _save(self) -> str | None:
+        """Write the state; returns why that did not work: the trial goes on, and its last checkpoint stays."""
+        assert self._trainer is not None
+        self._written = time.monotonic()
+        try:
+            self._trainer.save(self._records.checkpoint(self._trial))
+        except OSError as error:
+            return f"no checkpoint after epoch {self._trainer.epoch}: {first_line(error)}"
+        return None
+
+    def _failed(self, status: Status, error: Exception, failure: FailureKind) -> StepReport:
+        return self._ended(status, reason_of(error), trace=storable(traceback.format_exc()), failure=failure)
+
+    def _ended(
+        self,
+        status: Status,
+        reason: str | None = None,
+        *,
+        epoch: Epoch | None = None,
+        trace: str | None = None,
+        failure: FailureKind | None = None,
+        warning: str | None = None,
+    ) -> StepReport:
+        """The report of this step, with what the trainer says of itself."""
+        device = None if self._trainer is None else self._trainer.device_name
+        digest = None if self._trainer is None else self._trainer.data_digest
+        evaluation = self._trainer.report if self._trainer is not None and status is Status.FINISHED else None
+        return StepReport(status, epoch, device, digest, reason, trace, failure, warning, evaluation)
+
+
+def is_leaving() -> bool:
+    """Whether it was announced that this machine goes: a drained node, or a spot machine that is taken back."""
+    return ray.is_initialized() and ray.get_runtime_context().get_node_id() in cluster_state.get_draining_nodes()
+
+
+def _clean(share: Share) -> None:
+    """Leave nothing of the last trial, and keep the next one within its share of the machine."""
+    import torch
+
+    gc.collect()  # a traceback may hold the last trial's tensors in a cycle
+    gc.freeze()  # what outlives a trial, mostly packages imported late, need not be searched again
+    torch.set_num_threads(share.threads)
+    if share.gpu and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        torch.cuda.set_per_process_memory_fraction(min(1.0, share.gpu))

@@ -1,0 +1,200 @@
+"""The configuration of one trial: every choice that a study can ablate, typed, checked once, frozen.
+
+Defaults are the paper's (see `TrialConfig`). Unknown keys and wrong types are refused.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+
+from ottt.config.groups import (
+    DataConfig,
+    LossConfig,
+    ModelConfig,
+    NeuronConfig,
+    OptimConfig,
+    RuleConfig,
+    ScheduleConfig,
+    Section,
+)
+from ottt.config.messages import describe
+from ottt.config.scheduled_changes import Change, parse_changes, written
+from ottt.config.yaml_reader import flatten, merge, nest
+from ottt.data.info import DATASETS
+from ottt.errors import UserError
+from ottt.names import RULES
+from ottt.plugins import load_plugin, owner
+
+
+def _listed(steps: object) -> object:
+    """`4` and `1,2,4`, as people type them, besides lists."""
+    if isinstance(steps, str):
+        return [int(part) if part.strip().isdecimal() else part for part in steps.split(",")]
+    return [steps] if isinstance(steps, int) else steps
+
+
+TimeSteps = Annotated[
+    tuple[Annotated[int, Field(ge=1, strict=True)], ...], BeforeValidator(_listed), Field(strict=False)
+]
+
+
+def _loaded(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        try:
+            load_plugin(name)
+        except UserError as error:  # so that it is said with its place, beside whatever else is wrong
+            raise ValueError(f"must be loadable: {'; '.join(error.problems)}") from error
+    return names
+
+
+Plugins = Annotated[tuple[str, ...], AfterValidator(_loaded), Field(strict=False)]
+
+
+class TrialConfig(Section):
+    """One trial: one network trained once.
+
+    Defaults are those of the paper's CIFAR-10 experiments, on the data and network that need no download.
+    """
+
+    plugins: Plugins = ()  # modules or files that add networks, rules, data sets or metrics; loaded first
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    neuron: NeuronConfig = NeuronConfig()
+    rule: RuleConfig = RuleConfig()
+    T: int = Field(6, ge=1)  # time steps
+    T_eval: TimeSteps = ()  # further numbers of time steps at which test accuracy is reported
+    loss: LossConfig = LossConfig()
+    optim: OptimConfig = OptimConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    epochs: int = Field(300, ge=1)
+    batch_size: int = Field(128, ge=1)
+    seed: int = Field(2022, ge=0, lt=2**63)
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # of weighted layers; membranes and parameters stay fp32
+    compile: bool | Literal["auto"] = "auto"  # neurons' kernels; auto: where a trial is long enough to save time
+    deterministic: bool = False  # refuse operations whose result differs between runs on one device
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        rule, traits = self.rule, RULES[self.rule.name]
+        if rule.update == "online" and not traits.online:
+            raise ValueError(f"rule.update must be accumulate for {rule.name}: it has no update per step, got 'online'")
+        if traits.reads_k and rule.k is None:
+            raise ValueError(f"rule.k is required by {rule.name}")
+        if DATASETS[self.data.name].events and (longest := max(self.T_eval, default=0)) > self.T:
+            raise ValueError(f"T_eval must be <= T = {self.T}, the frames of {self.data.name}, got {longest}")
+        if self.train_steps > self.T:
+            raise ValueError(f"data.frames.train_steps must be <= T = {self.T}, got {self.train_steps}")
+        if traits.reads_k and rule.k is not None and rule.k > self.train_steps:
+            raise ValueError(f"rule.k must be <= T = {self.train_steps} for {rule.name}, got {rule.k}")
+        for change in self.changes:
+            self._check(change)
+        return self
+
+    def _check(self, change: Change) -> None:
+        if change.after >= self.epochs:
+            raise ValueError(f"schedule.changes must come before the last of {self.epochs} epochs, got {change}")
+        group, key = change.setting.split(".")
+        section: Section = getattr(self, group)
+        try:
+            section.model_validate(section.model_dump() | {key: change.value})
+        except ValidationError as error:
+            rule = describe(error, type(section), lambda _: "")[0]
+            raise ValueError(f"schedule.changes: {group}.{rule}, after {change.after} epochs") from None
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """Of settings while the trial trains, the earliest first."""
+        return parse_changes(self.schedule.changes)
+
+    def at(self, epochs: int) -> Self:
+        """The settings in force after `epochs` completed epochs."""
+        settings = {change.setting: change.value for change in self.changes if change.after <= epochs}
+        return self.replace(settings) if settings else self
+
+    def until(self, epochs: int) -> Self:
+        """The trial that this one was, from its beginning, when it had completed `epochs` epochs."""
+        changes = self.changes
+        made = [change for change in changes if change.after < epochs]
+        return self if len(made) == len(changes) else self.replace({"schedule.changes": written(made)})
+
+    @property
+    def train_steps(self) -> int:
+        """Time steps in training: T, unless fewer frames of event data are drawn."""
+        drawn = self.data.frames.train_steps if DATASETS[self.data.name].events else None
+        return self.T if drawn is None else drawn
+
+    def flat(self) -> dict[str, Any]:
+        """Every setting by its dotted key."""
+        return flatten(self.model_dump(mode="json"))
+
+    def effective(self) -> dict[str, Any]:
+        """The settings that determine the result, with defaults that depend on others resolved.
+
+        Two configurations that must give the same result have equal effective settings: paths and the device are
+        left out, and so is what the chosen data set, neuron, optimizer or schedule does not read. Plugins count by
+        their content.
+        """
+        flat = self.flat()
+        flat["neuron.trace_decay"] = self.neuron.decay_of_trace
+        flat["data.frames.train_steps"] = self.train_steps
+        unused = {"device", "compile", "plugins", *self.data.unread()}
+        if self.neuron.kind == "if":
+            unused.add("neuron.tau")
+        if not RULES[self.rule.name].reads_k:
+            unused.add("rule.k")
+        if not RULES[self.rule.name].reads_trace:
+            unused.add("neuron.trace_decay")
+        if self.optim.name != "sgd":
+            unused.add("optim.momentum")
+        if self.schedule.name != "step":
+            unused |= {"schedule.step_epochs", "schedule.gamma"}
+        flat["schedule.changes"] = self._effective_changes(flat, unused)
+        if not flat["schedule.changes"]:
+            unused.add("schedule.changes")
+        effective = {key: value for key, value in flat.items() if key not in unused}
+        digests = sorted(load_plugin(name).digest for name in self._used_plugins())
+        return effective | ({"plugins": digests} if digests else {})
+
+    def _effective_changes(self, flat: Mapping[str, Any], unused: set[str]) -> str:
+        """The changes of settings that are read, to values that they do not have already."""
+        values = dict(flat)
+        found = []
+        for change in self.changes:
+            if change.setting not in unused and values[change.setting] != change.value:
+                found.append(change)
+            values[change.setting] = change.value
+        return written(found)
+
+    def _used_plugins(self) -> set[str]:
+        """Those that are named, and those whose names are used."""
+        owners = {owner("network", self.model.name), owner("update rule", self.rule.name)}
+        owners.add(owner("data set", self.data.name))
+        return {*self.plugins, *(name for name in owners if name is not None)}
+
+    @cached_property
+    def trial_hash(self) -> str:
+        """Identity of the trial: 16 hex digits over the effective settings."""
+        return _digest(self.effective())
+
+    @cached_property
+    def variant_hash(self) -> str:
+        """Identity of the variant: the trial's without its seed."""
+        return _digest({key: value for key, value in self.effective().items() if key != "seed"})
+
+    def replace(self, settings: Mapping[str, Any]) -> Self:
+        """A checked copy with dotted `settings` changed.
+
+        Raises:
+            pydantic.ValidationError: a setting is unknown or its value not allowed.
+        """
+        return type(self).model_validate(merge(self.model_dump(), nest(settings)))
+
+
+def _digest(settings: Mapping[str, Any]) -> str:
+    canonical = json.dumps(settings, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]

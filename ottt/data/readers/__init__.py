@@ -1,0 +1,1 @@
+"""Readers of published data sets: each turns the original files into arrays of samples and labels."""

@@ -1,0 +1,56 @@
+"""Files that several processes share: replaced in one step, and locked. Standard library only."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+from uuid import uuid4
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a new file to write beside `path`; it takes the place of `path` at the end of the context.
+
+    Readers see the old file or the new one, whole. After an error the old one stays.
+    """
+    partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write `content` to `path` in one step; see `replacing`."""
+    with replacing(path) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Wait for the lock file `path` and hold it.
+
+    Processes of one machine respect it, and machines that share the folder. The system releases it when the process
+    ends, however it ends.
+    """
+    with path.open("a", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def try_lock(path: Path) -> TextIO | None:
+    """Take the lock file `path` without waiting; None where another process or another open file holds it.
+
+    Closing the returned file, open for reading and appending, releases the lock.
+    """
+    file = path.open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BaseException as error:
+        file.close()
+        if isinstance(error, BlockingIOError):
+            return None
+        raise
+    return file

@@ -1,0 +1,24 @@
+"""Layers that own parameters and call `ottt.functional`; they hold no state across calls."""
+
+from ottt.modules.context import Context, HandedOver, NeuronState, Spikes, State, Trace, on_both, states_of
+from ottt.modules.neuron import Neuron
+from ottt.modules.weighted import SPIKE_SCALE, Conv2d, Linear, Synapse, dropped, global_mean, halve
+
+__all__ = [
+    "SPIKE_SCALE",
+    "Context",
+    "Conv2d",
+    "HandedOver",
+    "Linear",
+    "Neuron",
+    "NeuronState",
+    "Spikes",
+    "State",
+    "Synapse",
+    "Trace",
+    "dropped",
+    "global_mean",
+    "halve",
+    "on_both",
+    "states_of",
+]

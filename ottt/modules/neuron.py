@@ -1,0 +1,46 @@
+"""Spiking neurons as a layer: current in, spikes and traces out."""
+
+from torch import Tensor, nn
+
+from ottt.config.groups import NeuronConfig
+from ottt.functional.lif import lif_step, ndot_factor, trace_step
+from ottt.functional.surrogate import SURROGATES
+from ottt.modules.context import Context, NeuronState, Spikes
+
+
+class Neuron(nn.Module):
+    """A layer of spiking neurons: current in, spikes and their traces out."""
+
+    def __init__(self, config: NeuronConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.derivative = SURROGATES[config.surrogate.name].derivative
+
+    def forward(self, x: Tensor, state: NeuronState | None, context: Context) -> tuple[Spikes, NeuronState]:
+        """One time step; see `ottt.functional.lif`. `x` is [B,...]; dropout acts on spikes before the trace."""
+        config = self.config
+        u_before = None if state is None else state.u
+        s, u = lif_step(
+            x,
+            u_before,
+            decay=config.decay,
+            v_threshold=config.v_threshold,
+            v_reset=config.v_reset,
+            derivative=self.derivative,
+            alpha=config.surrogate.alpha,
+            dtype=context.dtype,
+            kernels=context.kernels,
+        )
+        if self.training and config.dropout > 0:
+            s = s * context.mask(self, s, config.dropout)
+        a = sent = e = None
+        if context.trace is not None:
+            decay = config.decay_of_trace if state is None or state.e is None else state.e
+            a, sent = trace_step(s, None if state is None else state.a, decay, kernels=context.kernels)
+        if context.trace == "ndot":
+            e = ndot_factor(u, u_before, config.decay_of_trace)
+        return Spikes(s, sent), NeuronState(u, s, a, e)
+
+    def extra_repr(self) -> str:
+        """Kind, time constant and threshold."""
+        return f"{self.config.kind}, tau={self.config.tau}, v_threshold={self.config.v_threshold}"

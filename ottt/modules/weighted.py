@@ -1,0 +1,157 @@
+"""Weighted layers, which apply a kernel to spikes or to a plain tensor, and operations without weights.
+
+Shapes: B batch, C/F channels in/out, N/M features in/out, H W image, K kernel size; `...` either of the last two.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ottt.functional.trace import trace_conv2d, trace_linear
+from ottt.functional.weight import standardize
+from ottt.modules.context import Context, Spikes, on_both
+
+# Keeps the variance of standardised layers across a spiking neuron: 1 / std of a spike train at the usual rates.
+SPIKE_SCALE = 2.74
+
+
+class Synapse(nn.Module):
+    """Base of the weighted layers: a kernel made once per update, and a value from spikes or from a plain tensor.
+
+    Args:
+        weight: initial weight, output axis first.
+        standardized: whether the weight is standardised, with a learnable gain per output channel.
+        scale: constant factor on the layer's input, folded into the kernel.
+    """
+
+    def __init__(self, weight: Tensor, *, standardized: bool = False, scale: float = 1.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(torch.zeros(len(weight)))
+        self.gain = nn.Parameter(torch.ones(len(weight), 1, 1, 1)) if standardized else None
+        self.scale = scale
+
+    def kernel(self) -> Tensor:
+        """The weight as it is applied."""
+        if self.gain is not None:
+            return standardize(self.weight, self.scale * self.gain)
+        return self.weight if self.scale == 1.0 else self.scale * self.weight
+
+    def forward(self, x: Spikes | Tensor, context: Context) -> Tensor:
+        """Current from spikes (weight gradient from their traces, if kept) or from a plain tensor, [B,...].
+
+        It has the parameters' precision, except that of a convolution of spikes, which goes straight into neurons.
+        """
+        dtype = context.dtype or self.weight.dtype
+        kernel, bias = self._kernel_for(context, dtype), self.bias.to(dtype)
+        if isinstance(x, Tensor):
+            y = self.apply_plain(x.to(dtype), kernel, bias)
+        elif x.a is None:
+            y = self.apply_plain(x.s.to(dtype), kernel, bias)
+        else:
+            y = self.apply_traced(x.s.to(dtype), x.a.to(dtype), kernel, bias)
+        return y if isinstance(x, Spikes) and y.dim() == 4 else y.to(self.weight.dtype)
+
+    def apply_plain(self, x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+        """The layer's value, with torch's own gradient."""
+        raise NotImplementedError
+
+    def apply_traced(self, s: Tensor, a: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+        """The layer's value for spikes `s`, with the weight gradient from traces `a`."""
+        raise NotImplementedError
+
+    def _kernel_for(self, context: Context, dtype: torch.dtype) -> Tensor:
+        # A plain weight is its own kernel: sharing it would only add a copy.
+        if self.gain is None and self.scale == 1.0 and dtype == self.weight.dtype:
+            return self.weight
+        return context.shared(self, lambda: self.kernel().to(dtype))
+
+    def extra_repr(self) -> str:
+        """Weight shape, standardisation and input scale."""
+        standardized = ", standardized" if self.gain is not None else ""
+        return f"{tuple(self.weight.shape)}{standardized}, scale={self.scale}"
+
+
+class Conv2d(Synapse):
+    """Convolution [B,C,H,W] -> [B,F,H',W'], Kaiming normal (fan-out) weights, zero bias.
+
+    A strided 1x1 convolution reads every stride-th pixel and no other, so it is computed as the unstrided one of these
+    pixels: the same value and gradients. It stays clear of an error in oneDNN 3.13 (torch 2.15, AVX-512), whose weight
+    gradient of the strided one writes past its buffer for channels-last inputs of few channels (2 to 13 in, 6 out).
+    """
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        standardized: bool = False,
+        scale: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        weight = torch.empty(channels_out, channels_in // groups, kernel_size, kernel_size)
+        fan_out = channels_out * kernel_size**2
+        weight.normal_(0.0, math.sqrt(2.0 / fan_out), generator=generator)
+        super().__init__(weight, standardized=standardized, scale=scale)
+        self.stride, self.padding, self.groups = stride, kernel_size // 2, groups
+        self._skips_pixels = kernel_size == 1 and stride > 1
+        self._inner_stride = 1 if self._skips_pixels else stride
+
+    def apply_plain(self, x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+        """See `Synapse.apply_plain`."""
+        return F.conv2d(self._read(x), kernel, bias, self._inner_stride, self.padding, 1, self.groups)
+
+    def apply_traced(self, s: Tensor, a: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+        """See `Synapse.apply_traced`."""
+        s, a = self._read(s), self._read(a)
+        return trace_conv2d(s, a, kernel, bias, stride=self._inner_stride, padding=self.padding, groups=self.groups)
+
+    def _read(self, x_BCHW: Tensor) -> Tensor:
+        return x_BCHW[:, :, :: self.stride, :: self.stride] if self._skips_pixels else x_BCHW
+
+
+class Linear(Synapse):
+    """Fully connected layer [B,N] -> [B,M], N(0, std) weights, zero bias."""
+
+    def __init__(
+        self,
+        features_in: int,
+        features_out: int,
+        *,
+        scale: float = 1.0,
+        std: float = 0.01,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        weight = torch.empty(features_out, features_in).normal_(0.0, std, generator=generator)
+        super().__init__(weight, scale=scale)
+
+    def apply_plain(self, x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+        """See `Synapse.apply_plain`."""
+        return F.linear(x, kernel, bias)
+
+    def apply_traced(self, s: Tensor, a: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+        """See `Synapse.apply_traced`."""
+        return trace_linear(s, a, kernel, bias)
+
+
+def halve(x_BCHW: Tensor) -> Tensor:
+    """Average pooling 2x2 [B,C,H,W] -> [B,C,H/2,W/2]."""
+    return F.avg_pool2d(x_BCHW, 2)
+
+
+def global_mean(x_BCHW: Tensor) -> Tensor:
+    """Global average pooling [B,C,H,W] -> [B,C]."""
+    return x_BCHW.mean((2, 3))
+
+
+def dropped(owner: nn.Module, spikes: Spikes, p: float, context: Context) -> Spikes:
+    """Dropout with the mask that `owner` has for this sequence, on spikes and traces alike; nothing in evaluation."""
+    if not owner.training or p == 0:
+        return spikes
+    mask = context.mask(owner, spikes.s, p)
+    return on_both(lambda x: x * mask, spikes)

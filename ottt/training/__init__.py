@@ -1,0 +1,1 @@
+"""Training of one trial on one device: data, epochs, optimizer, metrics, checkpoints."""

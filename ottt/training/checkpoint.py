@@ -1,0 +1,65 @@
+"""Checkpoints: the newest and its predecessor, each put in place in one step.
+
+A reader sees a whole file or none. A newest file that cannot be read (a disk that lied, a copy cut short) falls back
+to the previous one, with a warning.
+"""
+
+import os
+import pickle
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ottt.errors import UserError, first_line
+from ottt.files import replacing
+
+NEWEST = "checkpoint.pt"
+PREVIOUS = "checkpoint.previous.pt"
+
+
+class DamagedCheckpointWarning(UserWarning):
+    """The newest checkpoint could not be read and its predecessor was taken."""
+
+
+def write_checkpoint(folder: Path, state: dict[str, Any]) -> Path:
+    """Write `state` (tensors and plain values) into `folder`, keep its predecessor, and return the file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    newest = folder / NEWEST
+    with replacing(newest) as partial:
+        with partial.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        if newest.exists():
+            newest.replace(folder / PREVIOUS)
+    return newest
+
+
+def read_checkpoint(source: Path) -> dict[str, Any]:
+    """Read what `write_checkpoint` wrote, without running pickled code.
+
+    Args:
+        source: the folder, or one file.
+
+    Raises:
+        UserError: nothing there that can be read.
+    """
+    candidates = [source / NEWEST, source / PREVIOUS] if source.is_dir() else [source]
+    present = [path for path in candidates if path.is_file()]
+    if not present:
+        raise UserError(
+            f"{source}: must hold {NEWEST}, found none" if source.is_dir() else f"{source}: no such file or folder"
+        )
+    problems: list[str] = []
+    for path in present:
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+            problems.append(f"{path}: damaged: {first_line(error)}")
+            continue
+        if problems:
+            warnings.warn(f"{problems[0]}; going on from {path.name}", DamagedCheckpointWarning, stacklevel=2)
+        return state
+    raise UserError(*problems)

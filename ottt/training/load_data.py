@@ -1,0 +1,133 @@
+"""From a trial's configuration to the samples that it trains on, selects on and reports on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ottt.config.groups import DataConfig
+from ottt.config.trial import TrialConfig
+from ottt.data.augment import Augmentation
+from ottt.data.files import FILES, SourceFile, locate
+from ottt.data.frames import Framing
+from ottt.data.info import DATASETS, DataInfo
+from ottt.data.normalise import PUBLISHED, Normalisation, measured, published
+from ottt.data.readers.cifar import read_cifar
+from ottt.data.readers.cifar10_dvs import read_cifar10_dvs
+from ottt.data.readers.digits import read_digits
+from ottt.data.readers.digits_dvs import read_digits_dvs
+from ottt.data.readers.dvs128_gesture import read_dvs128_gesture
+from ottt.data.readers.fashion import read_fashion_mnist
+from ottt.data.samples import ResidentSamples, Samples
+from ottt.data.sets import Prepared, split
+from ottt.data.splits import fingerprint
+from ottt.plugins import claim
+
+Reader = Callable[[Path, Framing], Prepared]
+
+_READERS: dict[str, Reader] = {
+    "cifar10": lambda root, _: read_cifar(root, "cifar10"),
+    "cifar100": lambda root, _: read_cifar(root, "cifar100"),
+    "fashion_mnist": lambda root, _: read_fashion_mnist(root),
+    "cifar10_dvs": read_cifar10_dvs,
+    "dvs128_gesture": read_dvs128_gesture,
+    "digits": lambda _root, _framing: read_digits(),
+    "digits_dvs": read_digits_dvs,
+}
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set, split, on a device.
+
+    Attributes:
+        train: to fit on.
+        val: to select on; may be empty.
+        test: to report on.
+        digest: fingerprint of the data and of the split.
+    """
+
+    train: Samples
+    val: Samples
+    test: Samples
+    digest: str
+
+
+def register_dataset(name: str, info: DataInfo, read: Reader, *, files: tuple[SourceFile, ...] = ()) -> None:
+    """Add a data set that `data.name` can name.
+
+    Args:
+        name: of the data set.
+        info: its classes and the shape of its samples.
+        read: makes its samples from the folder of the data sets; how events become frames is of interest to
+            recordings only.
+        files: that it needs, for `ottt datasets`.
+
+    Raises:
+        UserError: the name is taken.
+    """
+    claim("data set", name, DATASETS)
+    DATASETS[name] = info
+    FILES[name] = files
+    _READERS[name] = read
+
+
+def load_data(config: TrialConfig, device: torch.device) -> Data:
+    """The data set of `config`, read or prepared if need be, and split.
+
+    Raises:
+        UserError: files are missing, truncated or altered.
+    """
+    return _streamed(config.data, device) if config.data.name == "imagenet" else _resident(config, device)
+
+
+def read_data(config: TrialConfig) -> Prepared:
+    """All samples of the data set of `config`, as they are stored; ImageNet's are not held in memory."""
+    info = DATASETS[config.data.name]
+    frames = config.data.frames
+    framing = Framing(config.T, frames.by, info.height, info.width, frames.size)
+    return _READERS[config.data.name](Path(config.data.root), framing)
+
+
+def _resident(config: TrialConfig, device: torch.device) -> Data:
+    name, data = config.data.name, read_data(config)
+    parts = split(data.labels, data.train, val_fraction=config.data.val_fraction, seed=config.data.split_seed)
+    statistics = published(name) if name in PUBLISHED else measured(data, parts.train)
+    normalisation = Normalisation(statistics, device)
+    stored = torch.from_numpy(data.inputs).to(device)
+    labels = torch.from_numpy(data.labels).to(device)
+    drawn = config.train_steps if DATASETS[name].events and config.train_steps < config.T else None
+
+    def part(members: np.ndarray) -> Samples:
+        chosen = torch.from_numpy(members).to(device)
+        return ResidentSamples(stored, labels, chosen, normalisation, _augmentation(config.data), drawn)
+
+    return Data(part(parts.train), part(parts.val), part(parts.test), parts.digest(data.digest))
+
+
+def _streamed(config: DataConfig, device: torch.device) -> Data:
+    from ottt.data.readers.imagenet import StreamedSamples, find_images
+
+    classes = DATASETS[config.name].classes
+    train, test = (find_images(path, classes) for path in locate(config.name, Path(config.root), FILES[config.name]))
+    parts = split(train.labels, len(train), val_fraction=config.val_fraction, seed=config.split_seed)
+    normalisation = Normalisation(published(config.name), device)
+    augment = _augmentation(config)
+    train_part, val_part, test_part = (
+        StreamedSamples(images, members, normalisation, augment, config.workers, device)
+        for images, members in ((train, parts.train), (train, parts.val), (test, np.arange(len(test))))
+    )
+    return Data(train_part, val_part, test_part, parts.digest(fingerprint(train.paths, test.paths)))
+
+
+def _augmentation(config: DataConfig) -> Augmentation:
+    """What of `config.augment` the data set reads."""
+    info, augment = DATASETS[config.name], config.augment
+    return Augmentation(
+        crop=0 if config.name == "imagenet" else augment.crop,
+        flip=augment.flip,
+        cutout=0.0 if info.events else augment.cutout,
+        white=info.white,
+    )

@@ -1,0 +1,43 @@
+"""Optimizers and learning-rate schedules from their configuration."""
+
+from collections.abc import Iterable
+
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, StepLR
+
+from ottt.config.groups import OptimConfig
+from ottt.config.trial import TrialConfig
+
+
+def build_optimizer(parameters: Iterable[nn.Parameter], config: OptimConfig) -> Optimizer:
+    """The optimizer of `config` over `parameters`."""
+    match config.name:
+        case "sgd":
+            return SGD(parameters, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+        case "adam":
+            return Adam(parameters, lr=config.lr, weight_decay=config.weight_decay)
+        case "adamw":
+            return AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
+
+
+def build_schedule(optimizer: Optimizer, config: TrialConfig) -> LRScheduler:
+    """The schedule of `config`, to be stepped after every epoch."""
+    match config.schedule.name:
+        case "cosine":
+            return CosineAnnealingLR(optimizer, T_max=config.epochs)
+        case "step":
+            return StepLR(optimizer, config.schedule.step_epochs, config.schedule.gamma)
+        case "constant":
+            return ConstantLR(optimizer, factor=1.0)
+
+
+def change_optimizer(optimizer: Optimizer, schedule: LRScheduler, *, before: OptimConfig, now: OptimConfig) -> None:
+    """Go on with other settings. All schedules are factors of the learning rate, so it keeps its place in them."""
+    for group in optimizer.param_groups:
+        group["lr"] *= now.lr / before.lr
+        group["initial_lr"] = now.lr
+        group["weight_decay"] = now.weight_decay
+        if "momentum" in group:
+            group["momentum"] = now.momentum
+    schedule.base_lrs = [now.lr] * len(schedule.base_lrs)

@@ -1,0 +1,292 @@
+"""One trial on one device: epochs, metrics, checkpoints. Knows sinks, never MLflow or Ray."""
+
+import math
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.amp.grad_scaler import GradScaler
+
+from ottt.config.trial import TrialConfig
+from ottt.data.samples import Samples
+from ottt.errors import UserError
+from ottt.evalreport import EvalReport
+from ottt.evaluation.evaluator import evaluate
+from ottt.models.registry import build_model
+from ottt.rules import build_rule
+from ottt.schema import Status, rate_of_layer, top1_at
+from ottt.training.checkpoint import read_checkpoint, write_checkpoint
+from ottt.training.compile import choose_kernels
+from ottt.training.load_data import load_data
+from ottt.training.metrics import computed
+from ottt.training.optim import build_optimizer, build_schedule, change_optimizer
+
+EVAL_BATCH = 512  # samples per batch of an evaluation, at most ...
+EVAL_TO_TRAIN = 4  # ... and at most so many times a training batch, which fits with all that a backward pass keeps
+
+
+class Diverged(Exception):
+    """The training loss became NaN or infinite.
+
+    Attributes:
+        epoch: in which it happened, from 1.
+    """
+
+    def __init__(self, epoch: int, loss: float) -> None:
+        super().__init__(f"training loss became {loss} in epoch {epoch}")
+        self.epoch = epoch
+
+
+class Sink(Protocol):
+    """Where the metrics of a trial go."""
+
+    def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Take the metrics of `epoch` (from 1), by the names of `ottt.schema`."""
+
+
+class Trainer:
+    """A trial between two epochs: build, `train_epoch` until `done`, `save` and `load` at any time in between.
+
+    Attributes:
+        config: the trial's.
+        net: its network.
+        epoch: epochs completed.
+        device: where it runs.
+        data_digest: fingerprint of the data and their split.
+        report: of the test samples after the last epoch trained here; None before one.
+    """
+
+    def __init__(self, config: TrialConfig, *, device: torch.device | None = None) -> None:
+        self.config = config
+        self.device = device or choose_device(config.device)
+        self.epoch = 0
+        self.report: EvalReport | None = None
+        if config.deterministic != torch.are_deterministic_algorithms_enabled():  # the call itself imports for seconds
+            torch.use_deterministic_algorithms(config.deterministic)
+        data = load_data(config, self.device)
+        self.data_digest = data.digest
+        self.train_set = data.train
+        self.eval_sets = {name: part for name, part in (("val", data.val), ("test", data.test)) if len(part)}
+        self.net = build_model(config).to(self.device).to(memory_format=torch.channels_last)
+        self.kernels = choose_kernels(config, self.net, self.train_set, self.device)
+        self.rule = build_rule(config, kernels=self.kernels)
+        self.scaler = GradScaler(self.device.type) if config.precision == "fp16" else None
+        self.optimizer = build_optimizer(self.net.parameters(), config.optim)
+        self.schedule = build_schedule(self.optimizer, config)
+        order_seed, mask_seed, change_seed = np.random.SeedSequence(config.seed).generate_state(3, np.uint64).tolist()
+        self.order = torch.Generator().manual_seed(order_seed)  # of the samples and of the frames drawn
+        self.masks = torch.Generator(self.device).manual_seed(mask_seed)  # of dropout
+        self.augmentation = torch.Generator(self.device).manual_seed(change_seed)
+
+    @property
+    def done(self) -> bool:
+        """Whether all epochs are trained."""
+        return self.epoch >= self.config.epochs
+
+    @property
+    def device_name(self) -> str:
+        """Kind and model of the device, e.g. `cuda: NVIDIA H200`."""
+        if self.device.type == "cuda":
+            return f"cuda: {torch.cuda.get_device_name(self.device)}"
+        return f"cpu: {platform.machine()}, {torch.get_num_threads()} threads"
+
+    def train_epoch(self) -> dict[str, float]:
+        """Train one epoch and evaluate.
+
+        Returns:
+            The epoch's metrics by the names of `ottt.schema`.
+
+        Raises:
+            Diverged: the loss became NaN or infinite.
+        """
+        if self.config.changes:
+            self._change()
+        lr = self.optimizer.param_groups[0]["lr"]
+        started = time.perf_counter()
+        loss, top1 = self._fit()
+        seconds = time.perf_counter() - started
+        if not math.isfinite(loss):
+            raise Diverged(self.epoch + 1, loss)
+        self.schedule.step()
+        self.epoch += 1
+        metrics = {
+            "train/loss": loss,
+            "train/top1": top1,
+            "optim/lr": float(lr),
+            "time/epoch_s": seconds,
+            "perf/images_per_s": len(self.train_set) / seconds,
+        }
+        if self.device.type == "cuda":
+            metrics["mem/peak_mib"] = torch.cuda.max_memory_allocated(self.device) / 2**20
+        reports = {name: self.evaluate(samples) for name, samples in self.eval_sets.items()}
+        for name, report in reports.items():
+            metrics |= {f"{name}/loss": report.loss, f"{name}/top1": report.top1, f"{name}/top5": report.top5}
+            metrics |= computed(report, part=name, plugins=self.config.plugins)
+        self.report = reports["test"]
+        metrics |= _cost(self.report)
+        return metrics
+
+    def evaluate(self, samples: Samples) -> EvalReport:
+        """Evaluate the network as it is now."""
+        size = min(EVAL_BATCH, EVAL_TO_TRAIN * self.config.batch_size)
+        return evaluate(self.net, samples.batches(size), self.config, kernels=self.kernels)
+
+    def save(self, folder: Path) -> Path:
+        """Write a checkpoint into `folder`, from which `load` goes on bit for bit as if nothing had happened."""
+        state = {
+            "trial": self.config.until(self.epoch).trial_hash,
+            "config": self.config.model_dump(mode="json"),
+            "epoch": self.epoch,
+            "net": self.net.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scaler": None if self.scaler is None else self.scaler.state_dict(),
+            "order": self.order.get_state(),
+            "masks": self.masks.get_state(),
+            "augmentation": self.augmentation.get_state(),
+        }
+        return write_checkpoint(folder, state)
+
+    def load(self, source: Path) -> None:
+        """Go on from the checkpoint in folder or file `source`: of this trial, or of one that was the same so far.
+
+        Raises:
+            UserError: nothing readable there, or a checkpoint of another trial.
+        """
+        state = read_checkpoint(source)
+        so_far = self.config.until(state["epoch"]).trial_hash
+        if state["trial"] != so_far:
+            raise UserError(f"{source}: must be of trial {so_far}, got one of {state['trial']}")
+        self.net.load_state_dict(state["net"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        if self.scaler is not None:
+            self.scaler.load_state_dict(state["scaler"])
+        self.order.set_state(state["order"])
+        self.masks.set_state(state["masks"])
+        self.augmentation.set_state(state["augmentation"])
+        self.epoch = state["epoch"]
+
+    def _change(self) -> None:
+        """Take the settings of the coming epoch."""
+        before, now = self.config.at(self.epoch - 1), self.config.at(self.epoch)
+        change_optimizer(self.optimizer, self.schedule, before=before.optim, now=now.optim)
+        self.rule = build_rule(now, kernels=self.kernels)
+
+    def _fit(self) -> tuple[float, float]:
+        """One pass over the training samples: mean loss and share classified correctly, before each update."""
+        self.net.train()
+        size = self.config.batch_size
+        loss = torch.zeros((), device=self.device)
+        hits = torch.zeros((), device=self.device)
+        for inputs, labels in self.train_set.training_batches(size, order=self.order, augmentation=self.augmentation):
+            batch = self.rule.train_batch(
+                self.net, self.optimizer, inputs, labels, generator=self.masks, scaler=self.scaler
+            )
+            loss += batch.losses.sum() * len(labels)
+            hits += (batch.logits.sum(0).argmax(1) == labels).sum()
+        count = len(self.train_set)
+        return _number(loss) / count, _number(hits) / count
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a trial went.
+
+    Attributes:
+        config: the trial's.
+        status: FINISHED or DIVERGED.
+        history: metrics of every epoch trained in this call, by the names of `ottt.schema`.
+        reason: why it did not finish, with the epoch and the last good checkpoint; None if it did.
+    """
+
+    config: TrialConfig
+    status: Status
+    history: tuple[dict[str, float], ...]
+    reason: str | None = None
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Metrics of the last epoch; empty if there was none."""
+        return self.history[-1] if self.history else {}
+
+
+def train(
+    config: TrialConfig,
+    *,
+    sink: Sink | None = None,
+    resume: Path | None = None,
+    checkpoints: Path | None = None,
+) -> TrainResult:
+    """Train one trial to its end on one device.
+
+    Args:
+        config: the trial's.
+        sink: where the metrics of each epoch go.
+        resume: folder or file of a checkpoint to go on from.
+        checkpoints: folder that gets a checkpoint after every epoch.
+
+    Raises:
+        UserError: `resume` holds no checkpoint of this trial.
+    """
+    trainer = Trainer(config)
+    if resume is not None:
+        trainer.load(resume)
+    return fit(trainer, sink=sink, checkpoints=checkpoints, saved=resume)
+
+
+def fit(
+    trainer: Trainer, *, sink: Sink | None = None, checkpoints: Path | None = None, saved: Path | None = None
+) -> TrainResult:
+    """Train `trainer` to its end, wherever it stands.
+
+    Args:
+        trainer: a trial.
+        sink: where the metrics of each epoch go.
+        checkpoints: folder that gets a checkpoint after every epoch.
+        saved: the checkpoint that it came from, to be named should the first epoch diverge.
+    """
+    history: list[dict[str, float]] = []
+    while not trainer.done:
+        try:
+            history.append(trainer.train_epoch())
+        except Diverged as error:
+            reason = f"{error}; last good checkpoint: {saved or 'none'}"
+            return TrainResult(trainer.config, Status.DIVERGED, tuple(history), reason)
+        if checkpoints is not None:
+            saved = trainer.save(checkpoints)
+        if sink is not None:
+            sink.log(trainer.epoch, history[-1])
+    return TrainResult(trainer.config, Status.FINISHED, tuple(history))
+
+
+def choose_device(name: str) -> torch.device:
+    """The device called `name`; "auto" is the GPU where there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(name)
+
+
+def _cost(report: EvalReport) -> dict[str, float]:
+    """What inference costs: firing rates, operations, energy; accuracy at other numbers of time steps."""
+    rates = {rate_of_layer(i): rate for i, rate in enumerate(report.rates)}
+    at = {top1_at(steps): top1 for steps, top1 in report.top1_at.items()} if len(report.top1_at) > 1 else {}
+    return (
+        rates
+        | at
+        | {
+            "rate/total": report.total_rate,
+            "energy/synops": report.synops,
+            "energy/nj": report.energy_nj,
+        }
+    )
+
+
+def _number(value: Tensor) -> float:
+    return float(value.item())

@@ -1,0 +1,45 @@
+"""A store is made once, however many processes ask for it together."""
+
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+OPEN = """
+import sys, time
+from experiments.tracking.connection import connect
+time.sleep(max(0.0, float(sys.argv[2]) - time.time()))  # all at the same moment
+print(len(connect(sys.argv[1]).search_experiments()))
+"""
+
+
+def test_processes_that_open_a_new_store_together_all_succeed(tmp_path: Path) -> None:
+    store = tmp_path / "mlflow.db"
+    begin = str(time.time() + 8)
+    opening = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPEN, f"sqlite:///{store}", begin], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        for _ in range(3)
+    ]
+    said = [process.communicate(timeout=100) for process in opening]
+    assert [process.returncode for process in opening] == [0, 0, 0], said
+    assert [out.strip() for out, _ in said] == [b"1", b"1", b"1"]
+    with closing(sqlite3.connect(store)) as connection:
+        assert connection.execute("SELECT count(*) FROM experiments").fetchall() == [(1,)]
+
+
+def test_a_process_that_is_killed_while_it_makes_a_store_leaves_nothing_in_the_way(tmp_path: Path) -> None:
+    store = tmp_path / "mlflow.db"
+    command = [sys.executable, "-c", OPEN, f"sqlite:///{store}", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not (half := tmp_path / "mlflow.db.new").exists() or half.stat().st_size == 0:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    assert not store.exists()
+    again = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert (again.returncode, again.stdout.strip()) == (0, "1"), again.stderr

@@ -1,0 +1,69 @@
+"""`ottt sweep sync` after a driver that was killed, on the records that it left."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from experiments.planning.plan import SweepPlan, expand
+from experiments.results.folder import Results
+from experiments.spec.spec import SweepSpec
+from experiments.tracking.sink import MlflowSink
+from experiments.tracking.sync import sync
+from ottt.schema import Status
+from tests.experiments.sinks import HERE, children, rows
+from tests.experiments.specs import recorded, spec
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The ``noload`` loader strategy is deprecated:sqlalchemy.exc.SADeprecationWarning"
+)
+
+SEARCH = {"name": "optuna", "trials": 9, "space": {"optim.lr": "loguniform(0.001, 1)"}}
+
+
+@pytest.fixture
+def results(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Results:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return Results(folder)
+
+
+def begun(results: Results, sweep: SweepSpec, plan: SweepPlan) -> None:
+    """What a driver leaves that is killed when it has opened the store."""
+    sink = MlflowSink(plan, sweep.to_yaml(), HERE, store=results.store, artifacts=results.artifacts)
+    sink.connect()
+    sink.open()
+    results.write_plan(plan, sweep.to_yaml())
+
+
+def test_a_sweep_that_was_killed_before_its_first_trial_is_closed(results: Results) -> None:
+    sweep = spec(axes={"neuron.tau": [1.25, 2.0]})
+    begun(results, sweep, expand(sweep))
+    assert rows(results.root, "SELECT status FROM runs") == [("RUNNING",)]
+    synced = sync("s", results=results)
+    assert synced.text == "s: 0 of 2 trials recorded (none)"
+    assert rows(results.root, "SELECT status FROM runs") == [("KILLED",)]
+
+
+def test_a_search_that_was_killed_keeps_what_was_suggested(results: Results) -> None:
+    sweep = spec(search=SEARCH)
+    plan = expand(sweep, [{"optim.lr": 0.1}, {"optim.lr": 0.02}])
+    begun(results, sweep, plan)
+    recorded(results.records, plan.trials[0], values=[0.5])
+    recorded(results.records, plan.trials[1], Status.RUNNING, values=[0.4])
+    assert sync("s", results=results).text == "s: 2 of 2 trials recorded (1 finished, 1 interrupted)"
+    assert [(status, name) for status, name, _ in children(results.root)] == [
+        ("KILLED", "lr=0.02 seed=0"),
+        ("FINISHED", "lr=0.1 seed=0"),
+    ]
+    [stored] = (results.root / "artifacts").rglob("plan.json")
+    assert [trial["settings"] for trial in json.loads(stored.read_text(encoding="utf-8"))["trials"]] == [
+        {"optim.lr": 0.1},
+        {"optim.lr": 0.02},
+    ]
+
+
+def test_a_search_without_a_suggestion_is_not_finished(results: Results) -> None:
+    sweep = spec(search=SEARCH)
+    begun(results, sweep, expand(sweep))
+    assert sync("s", results=results).status is Status.INTERRUPTED
+    assert rows(results.root, "SELECT status FROM runs") == [("KILLED",)]

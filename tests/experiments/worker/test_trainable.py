@@ -1,0 +1,260 @@
+"""The worker's side, in this process: `setup` is what Ray calls in an actor."""
+
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from experiments.results.stop_request import StopRequest
+from experiments.results.trial_records import Record, TrialRecords
+from experiments.spec.run_settings import Checkpoints, Share
+from experiments.worker.step_report import FailureKind, StepReport
+from experiments.worker.trainable import REPORT, TrialTrainable
+from ottt.config.load import load_config
+from ottt.config.trial import TrialConfig
+from ottt.schema import Status
+from ottt.training.checkpoint import read_checkpoint
+from ottt.training.trainer import Trainer
+
+SMALL = load_config({"T": 2, "epochs": 2, "batch_size": 512, "model.width": 0.25, "seed": 0, "device": "cpu"})
+LONG = SMALL.replace({"epochs": 4})
+
+
+Worker = Callable[..., TrialTrainable]
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> TrialRecords:
+    return TrialRecords(tmp_path / "trials")
+
+
+@pytest.fixture
+def stop(tmp_path: Path) -> StopRequest:
+    return StopRequest(tmp_path / "stop", "run")
+
+
+@pytest.fixture
+def worker(records: TrialRecords, stop: StopRequest) -> Worker:
+    """Makes a worker that has taken a first trial."""
+
+    def make(config: TrialConfig, *, seconds: float = 0.0, keep: bool = False) -> TrialTrainable:
+        made = TrialTrainable.__new__(TrialTrainable)
+        checkpoints = Checkpoints(seconds=seconds, keep=keep)
+        made.setup(task(config), records, checkpoints, metric="val/top1", request=stop)
+        return made
+
+    return make
+
+
+def task(config: TrialConfig, *, until: int | None = None) -> dict[str, Any]:
+    share = Share(cpu=1, gpu=0)
+    return {"trial": config.trial_hash, "config": config.model_dump_json(), "share": share, "until": until}
+
+
+def run(made: TrialTrainable) -> list[StepReport]:
+    """The reports of all steps of the present trial."""
+    reports = []
+    while True:
+        result = made.step()
+        reports.append(result[REPORT])
+        assert result["done"] is (reports[-1].status is not Status.RUNNING)
+        if result["done"]:
+            return reports
+
+
+def numbers(reports: list[StepReport]) -> list[dict[str, float]]:
+    """Metrics less those that time the machine."""
+    epochs = [report.epoch for report in reports if report.epoch is not None]
+    return [
+        {key: value for key, value in epoch.metrics.items() if not key.startswith(("time/", "perf/", "mem/"))}
+        for epoch in epochs
+    ]
+
+
+def test_a_step_is_an_epoch(worker: Worker) -> None:
+    reports = run(worker(SMALL))
+    assert [report.status for report in reports] == [Status.RUNNING, Status.FINISHED]
+    assert [report.epoch.epoch for report in reports if report.epoch] == [1, 2]
+    assert (reports[0].device or "").startswith("cpu: ")
+    assert reports[0].data_digest
+
+
+def test_a_reused_worker_gives_the_same_numbers_as_a_new_one(worker: Worker) -> None:
+    other = SMALL.replace({"seed": 1, "rule.update": "online"})
+    reused = worker(SMALL)
+    run(reused)
+    reused.reset_config(task(other))
+    after = numbers(run(reused))
+    assert after == numbers(run(worker(other)))
+    assert after != numbers(run(worker(SMALL)))
+
+
+def test_nothing_of_a_trial_reaches_the_next(worker: Worker) -> None:
+    wide = SMALL.replace({"model.width": 1.0, "deterministic": True, "rule.update": "online", "T": 3})
+    expected = numbers(run(worker(SMALL)))
+    reused = worker(wide)
+    run(reused)
+    assert reused._trainer is not None
+    left = weakref.ref(reused._trainer.net)
+    torch.manual_seed(123456)
+    np.random.seed(123456)
+    reused.reset_config(task(SMALL))
+    assert left() is None
+    assert torch.get_num_threads() == 1
+    assert numbers(run(reused)) == expected
+
+
+def test_what_failed_is_released_too(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = worker(SMALL)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "train_epoch", lambda self: [self][1])
+        run(made)
+    assert made._trainer is not None
+    left = weakref.ref(made._trainer)
+    made.reset_config(task(SMALL))
+    assert left() is None
+
+
+def test_an_error_ends_the_trial_and_not_the_worker(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = worker(SMALL)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "train_epoch", lambda self: [][1])
+        [report] = run(made)
+    assert report.status is Status.FAILED
+    assert (report.reason or "").startswith("IndexError: list index out of range (test_trainable.py:")
+    assert (report.traceback or "").startswith("Traceback (most recent call last)")
+    made.reset_config(task(SMALL.replace({"seed": 1})))
+    assert run(made)[-1].status is Status.FINISHED
+
+
+def test_what_an_error_says_can_be_stored(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def train_epoch(self: Trainer) -> dict[str, float]:
+        raise ValueError("Kanäle\0\udce9")
+
+    monkeypatch.setattr(Trainer, "train_epoch", train_epoch)
+    [report] = run(worker(SMALL))
+    assert (report.reason or "").startswith("ValueError: Kanäle?? (test_trainable.py:")
+    assert (report.traceback or "").strip().encode().decode().endswith("ValueError: Kanäle??")
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [(torch.OutOfMemoryError("tried 3 GiB"), FailureKind.DEVICE_MEMORY), (MemoryError(), FailureKind.WORKER)],
+)
+def test_out_of_memory_is_told_apart(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, error: Exception, cause: FailureKind
+) -> None:
+    def train_epoch(self: Trainer) -> dict[str, float]:
+        raise error
+
+    monkeypatch.setattr(Trainer, "train_epoch", train_epoch)
+    [report] = run(worker(SMALL))
+    assert (report.status, report.failure) == (Status.OUT_OF_MEMORY, cause)
+
+
+def test_divergence_is_a_result(worker: Worker) -> None:
+    report = run(worker(SMALL.replace({"optim.lr": 1e30, "optim.weight_decay": 1e30})))[-1]
+    assert report.status is Status.DIVERGED
+    assert report.reason
+    assert (report.traceback, report.failure) == (None, None)
+
+
+def begin(records: TrialRecords, config: TrialConfig) -> None:
+    """What the driver writes before the first step, forgetting all earlier ones."""
+    records.begin(Record(config.trial_hash, config.flat(), "s"))
+
+
+def append(records: TrialRecords, config: TrialConfig, reports: list[StepReport]) -> None:
+    """What the driver writes after steps."""
+    for report in reports:
+        assert report.epoch is not None
+        records.append(config.trial_hash, report.epoch)
+
+
+def steps(made: TrialTrainable, count: int) -> list[StepReport]:
+    return [made.step()[REPORT] for _ in range(count)]
+
+
+def test_a_new_worker_goes_on_from_the_last_checkpoint(worker: Worker, records: TrialRecords) -> None:
+    whole = run(worker(LONG, seconds=1e9))
+    begin(records, LONG)
+    append(records, LONG, steps(worker(LONG), 3))  # written: the states after epochs 1 and 2
+    assert numbers(run(worker(LONG))) == numbers(whole[2:])
+
+
+def test_a_state_that_is_ahead_of_the_records_is_not_used(worker: Worker, records: TrialRecords) -> None:
+    whole = run(worker(LONG, seconds=1e9))
+    begin(records, LONG)
+    append(records, LONG, steps(worker(LONG), 3)[:1])
+    assert numbers(run(worker(LONG))) == numbers(whole[1:])  # from the predecessor
+    begin(records, LONG)
+    steps(worker(LONG), 3)
+    assert numbers(run(worker(LONG))) == numbers(whole)
+
+
+def test_damaged_checkpoints_mean_the_beginning(worker: Worker, records: TrialRecords) -> None:
+    whole = run(worker(LONG, seconds=1e9))
+    begin(records, LONG)
+    append(records, LONG, steps(worker(LONG), 3))
+    for file in records.checkpoint(LONG.trial_hash).iterdir():
+        file.write_bytes(file.read_bytes()[:1000])
+    assert numbers(run(worker(LONG))) == numbers(whole)
+
+
+def test_a_short_trial_writes_nothing_and_a_kept_one_its_end(worker: Worker, records: TrialRecords) -> None:
+    run(worker(SMALL, seconds=60))
+    assert not records.checkpoint(SMALL.trial_hash).exists()
+    run(worker(SMALL, seconds=60, keep=True))
+    assert read_checkpoint(records.checkpoint(SMALL.trial_hash))["epoch"] == 2
+
+
+def test_a_trial_with_nothing_left_to_train_is_finished(worker: Worker, records: TrialRecords) -> None:
+    begin(records, SMALL)
+    append(records, SMALL, run(worker(SMALL, keep=True)))
+    [report] = run(worker(SMALL, keep=True))
+    assert (report.status, report.epoch) == (Status.FINISHED, None)
+
+
+def test_a_stop_request_leaves_the_trial_with_its_state_written(
+    worker: Worker, records: TrialRecords, stop: StopRequest
+) -> None:
+    whole = run(worker(LONG, seconds=1e9))
+    begin(records, LONG)
+    made = worker(LONG, seconds=1e9)
+    append(records, LONG, steps(made, 2))
+    stop.make()
+    [report] = run(made)
+    assert (report.status, report.epoch, report.warning) == (Status.INTERRUPTED, None, None)
+    made.reset_config(task(SMALL))
+    assert run(made)[0].status is Status.INTERRUPTED
+    assert not records.checkpoint(SMALL.trial_hash).exists()
+    stop.path.unlink()
+    assert numbers(run(worker(LONG))) == numbers(whole[2:])
+
+
+def test_a_trial_waits_after_so_many_epochs_and_goes_on_from_there(worker: Worker, records: TrialRecords) -> None:
+    whole = run(worker(LONG, seconds=1e9))
+    begin(records, LONG)
+    made = worker(SMALL)
+    made.reset_config(task(LONG, until=2))
+    first = run(made)
+    assert [report.status for report in first] == [Status.RUNNING, Status.RUNNING, Status.INTERRUPTED]
+    append(records, LONG, first[:2])
+    made.reset_config(task(LONG, until=4))
+    assert numbers(run(made)) == numbers(whole[2:])
+
+
+def test_a_checkpoint_that_cannot_be_written_does_not_end_the_trial(
+    worker: Worker, records: TrialRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = worker(LONG)
+    records.folder.mkdir()
+    records.checkpoint(LONG.trial_hash).parent.write_text("in the way", encoding="utf-8")
+    reports = run(made)
+    assert reports[-1].status is Status.FINISHED
+    assert reports[0].warning is None
+    assert (reports[1].warning or "").startswith("no checkpoint after epoch 1: ")

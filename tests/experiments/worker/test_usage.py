@@ -1,0 +1,55 @@
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+
+from experiments.spec.run_settings import Share
+from experiments.worker.usage import Usage
+from ottt.schema import metric
+from tests.experiments.commands import ROOT
+
+ALONE = Share(cpu=1, gpu=0)
+
+
+def work() -> None:
+    end = time.process_time() + 0.2
+    while time.process_time() < end:
+        pass
+
+
+@pytest.mark.parametrize(("act", "is_busy"), [(work, True), (lambda: time.sleep(0.5), False)], ids=["works", "sleeps"])
+def test_cpu_time_is_a_share_of_the_cores_given(act: Callable[[], None], is_busy: bool) -> None:
+    start, usage, wide = time.perf_counter(), Usage(ALONE), Usage(Share(cpu=4, gpu=0))
+    act()
+    used, used_of_four = usage.metrics()["perf/cpu_share"], wide.metrics()["perf/cpu_share"]
+    if is_busy:
+        assert used >= 0.2 / (time.perf_counter() - start)
+    else:
+        assert used < 0.2
+    assert used_of_four < 0.5 * used + 0.01
+
+
+# In a process of its own: one in which other tests ran has free memory, already resident, that it would take again.
+HOLDS_64_MIB = """
+from experiments.spec.run_settings import Share
+from experiments.worker.usage import Usage
+
+usage = Usage(Share(cpu=1, gpu=0))
+before = usage.metrics()["mem/rss_mib"]
+held = bytearray(64 * 2**20)
+held[::4096] = b"x" * len(held[::4096])  # touched, so that it is resident
+print(usage.metrics()["mem/rss_mib"] - before)
+"""
+
+
+def test_memory_is_that_of_this_process() -> None:
+    done = subprocess.run([sys.executable, "-c", HOLDS_64_MIB], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    assert float(done.stdout) == pytest.approx(64, abs=8)
+
+
+def test_without_a_share_of_a_gpu_nothing_is_said_of_one() -> None:
+    names = Usage(ALONE).metrics().keys()
+    assert set(names) == {"perf/cpu_share", "mem/rss_mib"}
+    assert [metric(name).unit for name in sorted(names)] == ["MiB", "1"]
