@@ -1,4 +1,7 @@
-"""Results of sweeps: read from MLflow, compared in tables and figures. Needs neither torch nor ray."""
+"""Results of sweeps: read from MLflow, compared in tables and figures. Needs neither torch nor Ray.
+
+Public names load their modules on first use, so that importing the package stays cheap.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Columns that keep the values they are given."""
+"""Columns of data frames that keep the types of their values."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,10 +7,10 @@ import pandas as pd
 
 
 def column(values: Iterable[Any]) -> pd.Series:
-    """A column of pandas' own dtype where all values are of one type, of Python objects otherwise.
+    """A column of a pandas dtype if all values have one type, of Python objects otherwise.
 
-    Left alone, pandas turns a None among floats into NaN and an int among floats into a float, and settings
-    would no longer be those of the plan.
+    By default pandas turns None among floats into NaN and int among floats into float; settings would then differ from
+    those of the plan.
     """
     listed = list(values)
-    return pd.Series(listed, dtype=None if len({type(value) for value in listed}) == 1 else object)
+    return pd.Series(listed, dtype=None if len(set(map(type, listed))) == 1 else object)

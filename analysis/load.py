@@ -1,13 +1,13 @@
-"""Reading sweeps out of MLflow, as data frames.
+"""Reads sweeps from MLflow as data frames: plan, runs and history.
 
 `store` is a tracking URI: `sqlite:////abs/mlflow.db`, `postgresql://...`, `http://...`.
 """
 
+import functools
 import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache as remembered
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +62,12 @@ def runs(sweep: str, *, store: str) -> pd.DataFrame:
     """One row per trial of the plan, in its order, also for trials that have no run yet (status "missing").
 
     Columns:
-        COLUMNS: `started` in UTC, `duration_s` of ended runs, `epochs_done` the last step of any metric.
-        one per setting, by its dotted key, typed; one named like a column above (`seed`, `device`) gives
-            way to it. Trials without a run have their axes only.
+        COLUMNS: `started` in UTC; `duration_s` NaN for runs that have not ended; `epochs_done` the highest step.
+        one per setting, by its dotted key, typed; left out if a column above has its name (`seed`, `device`). Trials
+            without a run have values of the axes only.
         one per metric, by its name: its last value, NaN where there is none.
 
-    `attrs` carry `sweep`, `axes` and `baseline` of the plan to `analysis.tables.compare`.
+    `attrs` holds `sweep`, `axes` and `baseline` of the plan, for `analysis.tables.compare`.
 
     Raises:
         UserError: no such store, or no such sweep in it.
@@ -83,7 +83,7 @@ def runs(sweep: str, *, store: str) -> pd.DataFrame:
 
 
 def frame(found: Sequence[StoredRun]) -> pd.DataFrame:
-    """One row per run: `name`, `sweep` and the columns of `runs`, with the settings that were recorded."""
+    """One row per run: `name`, `sweep` and the columns of the function `runs`, with the recorded settings."""
     rows = [_identity(run) | _state(run) for run in found]
     settings = [{key: typed(text) for key, text in run.params.items()} for run in found]
     return _frame(rows, settings, [run.metrics for run in found])
@@ -92,14 +92,14 @@ def frame(found: Sequence[StoredRun]) -> pd.DataFrame:
 def history(sweep: str, *, store: str, cache: str | Path | None = None) -> pd.DataFrame:
     """Every metric at every epoch: HISTORY_COLUMNS, sorted by trial (in the plan's order), metric and epoch.
 
-    Of several values for one epoch the one written last counts.
+    Of several values for one epoch, the one logged last counts.
 
     Args:
-        sweep: its name.
+        sweep: name of the sweep.
         store: tracking URI.
-        cache: folder that keeps what was read as Parquet, so that the next reading asks for new and changed runs only;
-            see `analysis.store.point_cache`. A server does not tell when a run that has ended gets another point at
-            an earlier epoch; a database does.
+        cache: folder in which points are cached as Parquet, so that later calls read new and changed runs only; see
+            `analysis.store.point_cache`. Through a server, a point added to an ended run at an earlier epoch goes
+            unnoticed; in a database it is noticed.
 
     Raises:
         UserError: no such store, no such sweep in it, or a `cache` that cannot be written.
@@ -107,25 +107,28 @@ def history(sweep: str, *, store: str, cache: str | Path | None = None) -> pd.Da
     source = open_store(store)
     found = _load(source, sweep, store, values=False)
     trials = [trial for trial in found.plan.trials if trial.trial in found.runs]
-    wanted = [found.runs[trial.trial] for trial in trials]
-    ids = [run.id for run in wanted]
-    read = source.points(wanted) if cache is None else PointCache(Path(cache), store, sweep).points(source, wanted)
-    points = read.resolved({run: place for place, run in enumerate(ids)})
+    runs_found = [found.runs[trial.trial] for trial in trials]
+    ids = [run.id for run in runs_found]
+    if cache is None:
+        unsorted = source.points(runs_found)
+    else:
+        unsorted = PointCache(Path(cache), store, sweep).points(source, runs_found)
+    points = unsorted.sorted_unique({run: position for position, run in enumerate(ids)})
     by_run = dict(zip(ids, trials, strict=True))
     owners = [by_run[run] for run in points.runs]
     return pd.DataFrame(
         {
-            "trial": _taken([trial.trial for trial in owners], points.run),
-            "variant": _taken([trial.variant for trial in owners], points.run),
+            "trial": _text_column([trial.trial for trial in owners], points.run),
+            "variant": _text_column([trial.variant for trial in owners], points.run),
             "seed": np.array([trial.seed for trial in owners], dtype=np.int64)[points.run],
             "epoch": points.epoch,
-            "metric": _taken(points.metrics, points.metric),
+            "metric": _text_column(points.metrics, points.metric),
             "value": points.value,
         }
     )
 
 
-def _taken(texts: Sequence[str], indices: NDArray[np.int64]) -> pd.Series:
+def _text_column(texts: Sequence[str], indices: NDArray[np.int64]) -> pd.Series:
     return pd.Series(texts, dtype=str).take(indices).reset_index(drop=True)
 
 
@@ -137,11 +140,11 @@ def _load(source: Store, sweep: str, uri: str, *, values: bool) -> _Sweep:
         trial = run.tags[Tag.TRIAL]
         if trial in planned:
             by_trial.setdefault(trial, []).append(run)
-    return _Sweep(current, {trial: _latest(trial, found) for trial, found in by_trial.items()})
+    return _Sweep(current, {trial: _run_that_counts(trial, found) for trial, found in by_trial.items()})
 
 
-def _latest(trial: str, found: list[StoredRun]) -> StoredRun:
-    """The run that counts for a trial: of several the settled one that started last."""
+def _run_that_counts(trial: str, found: list[StoredRun]) -> StoredRun:
+    """The run that counts for a trial: of several, the settled one that started last."""
     chosen = max(found, key=lambda run: (run.status in SETTLED, run.started, run.id))
     if len(found) > 1:
         warnings.warn(
@@ -152,7 +155,7 @@ def _latest(trial: str, found: list[StoredRun]) -> StoredRun:
 
 
 def parent(source: Store, sweep: str, uri: str) -> StoredRun:
-    """The run of the sweep itself.
+    """The parent run of a sweep, which holds its plan.
 
     Raises:
         UserError: no such sweep.
@@ -161,8 +164,8 @@ def parent(source: Store, sweep: str, uri: str) -> StoredRun:
     if parents:
         return parents[-1]
     known = sorted({run.tags[Tag.SWEEP] for run in source.runs("sweep", values=False)})
-    there = f"one of {', '.join(known)}" if known else "run first: the store holds none yet"
-    raise UserError(f"sweep must be {there}; got {sweep!r} (store {shown_uri(uri)})")
+    choices = f"one of {', '.join(known)}" if known else "run first: the store holds none yet"
+    raise UserError(f"sweep must be {choices}; got {sweep!r} (store {shown_uri(uri)})")
 
 
 def _plan(source: Store, sweep: str, uri: str) -> Plan:
@@ -192,7 +195,7 @@ def _row(trial: PlannedTrial, run: StoredRun | None) -> dict[str, Any]:
 
 
 def _identity(run: StoredRun) -> dict[str, Any]:
-    """Of a trial's run, as its tags tell."""
+    """Name, sweep and trial of a run, from its tags."""
     return {
         "name": run.name,
         "sweep": run.tags[Tag.SWEEP],
@@ -221,9 +224,9 @@ def _settings(trial: PlannedTrial, run: StoredRun | None) -> dict[str, Any]:
     return recorded | dict(trial.settings)
 
 
-@remembered
+@functools.cache
 def typed(text: str) -> bool | int | float | str | None:
-    """The value whose `str` is `text`; text that no other value writes stays text."""
+    """The bool, None, int or float whose `str` is `text`; any other text unchanged."""
     words = {"True": True, "False": False, "None": None}
     if text in words:
         return words[text]

@@ -1,4 +1,4 @@
-"""What a user may name: metrics, and the axes of a sweep."""
+"""Looks up what users name, metrics and a sweep's axes, with errors for them."""
 
 import pandas as pd
 
@@ -16,12 +16,12 @@ def known_metric(name: str) -> Metric:
     try:
         return metric_named(name)
     except KeyError as error:
-        others = "rate/layer_NN, test/top1_at_NN"
-        raise UserError(f"metric must be one of {', '.join(METRICS)}, {others}; got {name!r}") from error
+        known = ", ".join((*METRICS, "rate/layer_NN", "test/top1_at_NN"))
+        raise UserError(f"metric must be one of {known}; got {name!r}") from error
 
 
 def planned_axes(runs: pd.DataFrame) -> tuple[str, ...]:
-    """The settings that the sweep of `runs` varies.
+    """The axes of the sweep that `runs` belong to: the settings that it varies.
 
     Raises:
         UserError: `runs` carry no plan.

@@ -1,7 +1,7 @@
-"""Means over seeds along something: epochs, layers, time steps.
+"""Profiles: means over seeds as a function of epoch, layer or time steps.
 
-A profile is a long DataFrame: variant, label, x, n, mean, low, high; [low, high] is the t interval of the mean over
-finished trials, NaN for fewer than two.
+A profile is a long DataFrame with the columns variant, label, x, n, mean, low, high; [low, high] is the t interval of
+the mean over finished trials, NaN for fewer than two.
 """
 
 import re
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from analysis.statistics.few_seeds import LEVEL
+from analysis.statistics import LEVEL
 from ottt.errors import UserError
 from ottt.schema import Status
 
@@ -28,7 +28,7 @@ def learning_curves(runs: pd.DataFrame, history: pd.DataFrame, *, metric: str = 
 
 
 def layer_rates(runs: pd.DataFrame) -> pd.DataFrame:
-    """The profile of firing rates over neuron layers, counted from 0, at the epoch reported.
+    """The profile of firing rates over neuron layers, counted from 0, at the reported epoch.
 
     Raises:
         UserError: no finished trial has measured them.
@@ -57,7 +57,7 @@ def _profile(runs: pd.DataFrame, points: pd.DataFrame, metric: str) -> pd.DataFr
     merged = points[np.isfinite(points["value"].astype(float))].merge(finished, on="trial")
     if merged.empty:
         raise UserError(f"no finished trial has measured {metric}")
-    order = {variant: place for place, variant in enumerate(dict.fromkeys(runs["variant"]))}
+    order = {variant: position for position, variant in enumerate(dict.fromkeys(runs["variant"]))}
     groups = merged.groupby(["variant", "label", "x"], sort=False)["value"].agg(["count", "mean", "std"]).reset_index()
     n = groups["count"].to_numpy()
     factor = np.full(len(n), np.nan)

@@ -1,4 +1,4 @@
-"""Results as text: for terminals, Markdown, LaTeX, HTML, CSV and JSON."""
+"""Renders results as text: for terminals, as Markdown, LaTeX, HTML, CSV and JSON."""
 
 import math
 import re
@@ -18,10 +18,10 @@ from rich.text import Text
 from analysis.text.columns import Result, TextColumn, columns, printable
 from ottt.schema import Metric
 
-_WIDEST = 10_000  # characters per line: more than any table needs
+_NO_LIMIT = 10_000  # characters per line, more than any table has
 _GAP = 2  # characters between columns
-_MARKDOWN_SIGNS = re.compile(r"([\\`*_\[\]<>|~&$])")
-_LATEX = {
+_MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$])")
+_LATEX_SPECIAL = {
     "\\": r"\textbackslash{}",
     "^": r"\textasciicircum{}",
     "~": r"\textasciitilde{}",
@@ -29,28 +29,28 @@ _LATEX = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     "±": r"$\pm$",
-    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    **{char: f"\\{char}" for char in "&%$#_{}"},
 }
 _DASH = re.compile(r"-(?=-)")
 _MINUS = re.compile(r"(?<![\w.])-(?=\d)")
 
 
 def text(result: Result, *, width: int | None = None, colour: bool = False) -> str:
-    """An aligned table with its notes, for terminals.
+    """An aligned table with its footnotes, for terminals.
 
     Args:
-        result: what to show.
-        width: characters per line. A wider table loses the columns needed least, which a line under it says;
-            what remains is never cut or broken, even if it is wider still. None: no limit.
+        result: result to show.
+        width: characters per line, None for no limit. A wider table loses dispensable columns, listed in a line below
+            it; the others are never cut or broken, even if the table is still wider.
         colour: whether to use ANSI escape codes; the best mean is then bold.
     """
-    every = columns(result, detailed=False)
-    shown = every if width is None else _fitted(every, width)
-    hidden = ", ".join(one.header for one in every if one not in shown)
+    available = columns(result, detailed=False)
+    shown = available if width is None else _columns_that_fit(available, width)
+    hidden = ", ".join(column.header for column in available if column not in shown)
     output = StringIO()
     console = Console(
         file=output,
-        width=_WIDEST if width is None else max(width, _least_width(shown)),
+        width=_NO_LIMIT if width is None else max(width, _least_width(shown)),
         force_terminal=colour,
         color_system="standard" if colour else None,
         legacy_windows=False,
@@ -62,11 +62,11 @@ def text(result: Result, *, width: int | None = None, colour: bool = False) -> s
 
 
 def markdown(result: Result) -> str:
-    """A table as GitHub renders it, the best mean bold, with its notes as a list."""
+    """A table in GitHub's Markdown, the best mean bold, with its footnotes as a list."""
     shown = columns(result, detailed=True)
     lines = [
-        _markdown_row(_escaped(one.header) for one in shown),
-        _markdown_row("---:" if one.numeric else ":---" for one in shown),
+        _markdown_row(_escaped(column.header) for column in shown),
+        _markdown_row("---:" if column.numeric else ":---" for column in shown),
     ]
     for row in _rows(shown):
         cells = ((_escaped(cell), bold) for cell, bold in row)
@@ -76,15 +76,15 @@ def markdown(result: Result) -> str:
 
 
 def latex(result: Result) -> str:
-    """A `tabular` for the booktabs package, the best mean bold, with its notes as a paragraph below.
+    """A `tabular` for the booktabs package, the best mean bold, with its footnotes as a paragraph below.
 
-    Compiles with pdfLaTeX, XeLaTeX and LuaLaTeX; the text of a name is kept as it is, whatever signs it holds.
+    Compiles with pdfLaTeX, XeLaTeX and LuaLaTeX; special characters in names are escaped.
     """
     shown = columns(result, detailed=True)
     lines = [
-        f"\\begin{{tabular}}{{{''.join('r' if one.numeric else 'l' for one in shown)}}}",
+        f"\\begin{{tabular}}{{{''.join('r' if column.numeric else 'l' for column in shown)}}}",
         r"\toprule",
-        _latex_row(_in_latex(one.header) for one in shown),
+        _latex_row(_in_latex(column.header) for column in shown),
         r"\midrule",
     ]
     for row in _rows(shown):
@@ -96,23 +96,23 @@ def latex(result: Result) -> str:
 
 
 def html(result: Result) -> str:
-    """A `<table>` with its notes as a list, to be put into a page."""
+    """A `<table>` with its footnotes as a list, to be embedded in a page."""
     shown = columns(result, detailed=True)
-    classes = [' class="number"' if one.numeric else "" for one in shown]
+    classes = [' class="number"' if column.numeric else "" for column in shown]
     head = "".join(
-        f'<th scope="col"{kind}>{_in_html(one.header)}</th>' for kind, one in zip(classes, shown, strict=True)
+        f'<th scope="col"{kind}>{_in_html(column.header)}</th>' for kind, column in zip(classes, shown, strict=True)
     )
     lines = ["<table>", f"<thead><tr>{head}</tr></thead>", "<tbody>"]
     for row in _rows(shown):
         cells = ((_in_html(cell), bold) for cell, bold in row)
         texts = (f"<strong>{cell}</strong>" if bold else cell for cell, bold in cells)
-        lines.append(f"<tr>{''.join(f'<td{kind}>{one}</td>' for kind, one in zip(classes, texts, strict=True))}</tr>")
+        lines.append(f"<tr>{''.join(f'<td{kind}>{cell}</td>' for kind, cell in zip(classes, texts, strict=True))}</tr>")
     notes = [f"<li>{_in_html(note)}</li>" for note in result.notes]
     return "\n".join([*lines, "</tbody>", "</table>", "<ul>", *notes, "</ul>"]) + "\n"
 
 
 def csv(result: Result) -> str:
-    """The table in full precision, with a column per seed (`seed_0`) in place of `values`."""
+    """The table in full precision, with a column per seed (`seed_0`) instead of `values`."""
     table = result.table.copy()
     if "unpaired" in table:
         table["unpaired"] = [" ".join(map(str, seeds)) for seeds in table["unpaired"]]
@@ -123,13 +123,13 @@ def csv(result: Result) -> str:
 
 
 def json(result: Result) -> str:
-    """The result's fields in full precision, its table as `rows`; null where a number is absent."""
+    """The fields of the result in full precision, its table as `rows`; null for missing numbers."""
     document = document_of(result)
     return dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def document_of(result: Result) -> dict[str, Any]:
-    """What `json` writes."""
+    """The document that `json` writes."""
     document: dict[str, Any] = {}
     for field in fields(result):  # type: ignore[arg-type]  # every Result is a dataclass
         value = getattr(result, field.name)
@@ -142,33 +142,33 @@ def document_of(result: Result) -> dict[str, Any]:
 
 
 def _rows(shown: Sequence[TextColumn]) -> Iterable[list[tuple[str, bool]]]:
-    """Row by row the cells, and whether to stress them."""
+    """By row its cells, each with whether it is bold."""
     for row in range(len(shown[0].cells)):
-        yield [(one.cells[row], one.bold == row) for one in shown]
+        yield [(column.cells[row], column.bold == row) for column in shown]
 
 
 def _table(shown: Sequence[TextColumn]) -> Table:
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for one in shown:
-        table.add_column(Text(one.header), justify="right" if one.numeric else "left", no_wrap=not one.wraps)
+    for column in shown:
+        table.add_column(Text(column.header), justify="right" if column.numeric else "left", no_wrap=not column.wraps)
     for row in _rows(shown):
         table.add_row(*(Text(cell, style="bold" if bold else "") for cell, bold in row))
     return table
 
 
-def _fitted(every: Sequence[TextColumn], width: int) -> list[TextColumn]:
-    """`every` without as many of the dispensable columns, from the right, as `width` demands."""
-    shown = list(every)
-    for one in reversed(every):
-        if one.dispensable and _least_width(shown) > width:
-            shown.remove(one)
+def _columns_that_fit(available: Sequence[TextColumn], width: int) -> list[TextColumn]:
+    """`available` without dispensable columns, dropped from the right until the table fits `width`."""
+    shown = list(available)
+    for column in reversed(available):
+        if column.dispensable and _least_width(shown) > width:
+            shown.remove(column)
     return shown
 
 
 def _least_width(shown: Sequence[TextColumn]) -> int:
-    """Width of the table when columns that wrap are as narrow as their headers."""
-    texts = ((one.header,) if one.wraps else (one.header, *one.cells) for one in shown)
-    return sum(max(map(cell_len, column)) for column in texts) + _GAP * (len(shown) - 1)
+    """Width of the table if columns that wrap are as narrow as their headers."""
+    texts = ((column.header,) if column.wraps else (column.header, *column.cells) for column in shown)
+    return sum(max(map(cell_len, lines)) for lines in texts) + _GAP * (len(shown) - 1)
 
 
 def _null_for_nan(value: Any) -> Any:
@@ -180,19 +180,19 @@ def _markdown_row(cells: Iterable[str]) -> str:
 
 
 def _escaped(cell: str) -> str:
-    return _MARKDOWN_SIGNS.sub(r"\\\1", printable(cell))
+    return _MARKDOWN_SPECIAL.sub(r"\\\1", printable(cell))
 
 
 def _latex_row(cells: Iterable[str]) -> str:
-    """A row; one that starts with `[` or `*` must not be read as an argument of the row before."""
+    """A row; `{}` before a leading `[` or `*` keeps LaTeX from reading it as an argument of the row before."""
     row = " & ".join(cells)
     return rf"{'{}' if row.startswith(('[', '*')) else ''}{row} \\"
 
 
 def _in_latex(cell: str) -> str:
-    """The same text in LaTeX: minus signs of numbers as such, other hyphens never joined to a dash."""
+    """Text for LaTeX: minus signs of numbers in mathematics, other hyphens never joined into a dash."""
     parts = _MINUS.split(printable(cell))
-    return "$-$".join(_DASH.sub("-{}", "".join(_LATEX.get(sign, sign) for sign in part)) for part in parts)
+    return "$-$".join(_DASH.sub("-{}", "".join(_LATEX_SPECIAL.get(char, char) for char in part)) for part in parts)
 
 
 def _in_html(cell: str) -> str:

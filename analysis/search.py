@@ -1,4 +1,4 @@
-"""Trials of all sweeps, by what MLflow's filter strings ask for."""
+"""Searches the trials of all sweeps: by MLflow filter string, by id, and the differences of two runs."""
 
 import re
 from collections.abc import Mapping
@@ -18,18 +18,18 @@ _PREFIX = re.compile(r"[0-9a-zA-Z_-]{4,}")
 
 
 def search(query: str = "", *, store: str) -> pd.DataFrame:
-    """One row per trial that fits, the earliest first, whether its sweep still plans it or not.
+    """One row per trial that matches, the earliest first, including trials that the sweep no longer plans.
 
     Args:
-        query: MLflow filter string, e.g. `params."neuron.tau" = "2.0" and metrics."test/top1" > 0.9`; empty: all.
+        query: MLflow filter string, e.g. `params."neuron.tau" = "2.0" and metrics."test/top1" > 0.9`; empty for all.
         store: tracking URI.
 
     Columns:
-        name, sweep: of the run.
-        those of `analysis.load.runs`.
+        name, sweep: name of the run and its sweep.
+        the columns of `analysis.load.runs`.
 
     Raises:
-        UserError: no such store, or not a filter string.
+        UserError: no such store, or not a filter string of MLflow.
     """
     source = open_store(store)
     found = source.search(f"{query} and {_OF_TRIALS}") if query else source.runs("trial")
@@ -37,15 +37,15 @@ def search(query: str = "", *, store: str) -> pd.DataFrame:
 
 
 def find(given: str, *, store: str) -> StoredRun:
-    """The one run whose id, or whose trial, begins with `given`.
+    """The one run whose id, or else whose trial's id, begins with `given`.
 
     Raises:
-        UserError: there is none, or several; `given` is too short or no id.
+        UserError: no run or several runs match, or `given` is too short or not an id.
     """
     if not _PREFIX.fullmatch(given):
         raise UserError(f"run must be at least 4 characters of the id of a run or of a trial, got {given!r}")
     source = open_store(store)
-    by_run = source.search(f"attributes.run_id LIKE '{given}%'")  # in which _ stands for any character
+    by_run = source.search(f"attributes.run_id LIKE '{given}%'")  # LIKE takes _ for any character
     found = [run for run in by_run if run.id.startswith(given)]
     if not found:
         by_trial = source.search(f"tags.`{Tag.TRIAL}` LIKE '{given}%'")
@@ -53,14 +53,14 @@ def find(given: str, *, store: str) -> StoredRun:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise UserError(f"run must be one of the store's, got {given!r}")
-    several = ", ".join(f"{run.id} ({run.tags.get(Tag.SWEEP, '?')}: {run.name})" for run in found[:5])
-    raise UserError(f"run must be one of the {len(found)} that begin so, got {given!r}: {several}")
+        raise UserError(f"run must be the beginning of an id in the store, got {given!r}")
+    matches = ", ".join(f"{run.id} ({run.tags.get(Tag.SWEEP, '?')}: {run.name})" for run in found[:5])
+    raise UserError(f"run must match one run, got {given!r}, which matches {len(found)}: {matches}")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Something that two runs do not share; None where a run lacks it."""
+    """A value in which two runs differ; None where a run lacks it."""
 
     kind: str
     name: str
@@ -69,23 +69,23 @@ class Difference:
 
 
 def differences(first: StoredRun, second: StoredRun) -> list[Difference]:
-    """Settings, last metrics and tags of ours that differ, in that order."""
-    parts: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = [
+    """Settings, last metrics and `ottt.` tags that differ, in that order."""
+    groups: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = [
         ("setting", first.params, second.params),
         ("metric", first.metrics, second.metrics),
-        ("tag", _ours(first.tags), _ours(second.tags)),
+        ("tag", _ottt_tags(first.tags), _ottt_tags(second.tags)),
     ]
     return [
         Difference(kind, name, one.get(name), other.get(name))
-        for kind, one, other in parts
+        for kind, one, other in groups
         for name in sorted(one.keys() | other.keys())
-        if not _same(one.get(name), other.get(name))
+        if not _equal(one.get(name), other.get(name))
     ]
 
 
-def _ours(tags: Mapping[str, str]) -> dict[str, str]:
+def _ottt_tags(tags: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in tags.items() if key.startswith("ottt.")}
 
 
-def _same(one: Any, other: Any) -> bool:
-    return bool(one == other or (one != one and other != other))  # NaN is not itself
+def _equal(one: Any, other: Any) -> bool:
+    return bool(one == other or (one != one and other != other))  # NaN equals NaN here

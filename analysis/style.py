@@ -1,4 +1,4 @@
-"""The one style of all figures: colours that colour-blind readers can tell apart, type sizes for a paper's column."""
+"""The style of all figures: colours that colour-blind readers can tell apart, font sizes for a paper's column."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe and Ito, Color Universal Design, 2008; the yellow, too pale for lines on white, left out.
+# Okabe and Ito, Color Universal Design, 2008, without the yellow, which is too pale for lines on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-REST = "#B8B8B8"  # of lines that only give the context
-MAP = "cividis"  # colours of values: even in brightness, the same to most colour-blind eyes
+REST = "#B8B8B8"  # lines in the background
+MAP = "cividis"  # colour map: perceptually uniform, nearly the same for colour-blind readers
 
-WIDTH = 5.5  # inches: a text column
-DPI = 200  # of PNG files
+WIDTH = 5.5  # inches, a text column
+DPI = 200  # PNG files
 
 _RC: dict[Any, Any] = {
     "font.size": 9,
@@ -39,7 +39,7 @@ _RC: dict[Any, Any] = {
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Draw in the style, as a context or a decorator, and leave matplotlib's settings as they were."""
+    """Context manager and decorator: draw in this style, then restore matplotlib's settings."""
     import matplotlib
 
     with matplotlib.rc_context(_RC):
@@ -47,15 +47,15 @@ def styled() -> Iterator[None]:
 
 
 def looks(count: int) -> Iterator[tuple[str, str]]:
-    """Colour and marker of each of so many series; from the eighth on, colours return with other markers."""
+    """Colour and marker for each of `count` series; from the eighth on, colours repeat with other markers."""
     colours = islice(cycle(COLOURS), count)
-    markers = (MARKERS[(place + place // len(COLOURS)) % len(MARKERS)] for place in range(count))
+    markers = (MARKERS[(index + index // len(COLOURS)) % len(MARKERS)] for index in range(count))
     return zip(colours, markers, strict=True)
 
 
 @styled()
 def save(figure: "Figure", stem: Path) -> tuple[Path, Path]:
-    """Write `figure` as `<stem>.pdf` and `<stem>.png`; the folder is made."""
+    """Write `figure` as `<stem>.pdf` and `<stem>.png`; the folder is created."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     vector, pixels = stem.with_name(f"{stem.name}.pdf"), stem.with_name(f"{stem.name}.png")
     figure.savefig(vector, metadata={"CreationDate": None})

@@ -1,11 +1,11 @@
-"""What a cluster's parts pay per trial, by their processor time, which other work on the machine changes little.
+"""CPU time that each component of a cluster spends per trial. Other work on the machine hardly changes it.
 
-    python -m benchmarks.cluster_cost                  # 1,000 short trials, 8 at once on logical GPUs
+    python -m benchmarks.cluster_cost                  # 1,000 short trials, 8 at a time on logical GPUs
 
-One Ray node with eight logical GPUs runs trials that train for a fraction of a second, so that what is not training
-shows. Two further sweeps of a tenth of the trials, one of them with more epochs, tell what a trial costs and what an
-epoch costs from what every sweep costs once. Only descendants of this process count, and of one that ends its last
-second does not. The results go to benchmarks/results/.
+One Ray node with eight logical GPUs runs trials that train for a fraction of a second, so that the overhead shows. Two
+more sweeps with a tenth of the trials, one of them with more epochs, separate the cost per trial and per epoch from the
+fixed cost of a sweep. Only descendants of this process are counted, without the last second of those that end. Results
+are written to benchmarks/results/.
 """
 
 import json
@@ -30,27 +30,27 @@ from experiments.results.trial_records import TrialRecords
 RESULTS = Path(__file__).parent / "results"
 GPUS = 8
 VARIANTS = 4
-EPOCHS = 21  # of the trials of the sweep that tells what an epoch costs
-LOOK_S = 1.0  # between two looks at the processes
+EPOCHS = 21  # per trial, in the sweep that measures the cost of an epoch
+LOOK_S = 1.0  # between two samples of the processes
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
-# Processes by what their command line contains.
+# Text in the command line of each component's processes.
 PARTS = {"driver": "experiments.cli", "gcs": "gcs_server", "raylet": "raylet/raylet", "workers": "ray::"}
-SUMS = (*(f"{part}_s" for part in PARTS), "record_bytes", "store_bytes")  # over a sweep
+SUMS = (*(f"{part}_s" for part in PARTS), "record_bytes", "store_bytes")  # totals of a sweep
 
 
 class Process(NamedTuple):
-    """A process that is counted; numbers are given anew, so that its start tells it from others."""
+    """A process that is counted; its start distinguishes it from others, since process ids are reused."""
 
     part: str
     number: int
-    start: int  # ticks since the machine's
+    start: int  # ticks since boot
 
 
 def main(
-    trials: Annotated[int, typer.Option(help="Of the largest sweep; a multiple of 40, at least 120.")] = 1000,
+    trials: Annotated[int, typer.Option(help="Trials of the largest sweep; a multiple of 40, at least 120.")] = 1000,
 ) -> None:
-    """Processor seconds, bytes of records and of the store, per trial and per epoch."""
+    """Measure CPU seconds and bytes of records and store, per trial and per epoch."""
     few = trials // 10
     sweeps = []
     for count, epochs in ((few, 1), (trials, 1), (few, EPOCHS)):
@@ -73,7 +73,7 @@ def main(
 
 
 def measure(place: Path, trials: int, *, epochs: int) -> dict[str, float]:
-    """Run the sweep in `place` on a node of its own, and look at the processes meanwhile."""
+    """Run the sweep in `place` on its own node and sample the processes meanwhile."""
     from ray.cluster_utils import Cluster
 
     base = f"{{T: 1, epochs: {epochs}, batch_size: 512, model.width: 0.25, device: cpu}}"
@@ -104,7 +104,7 @@ def measure(place: Path, trials: int, *, epochs: int) -> dict[str, float]:
 
 
 def summary(place: Path, spent: Counter[Process]) -> dict[str, float]:
-    """Processor seconds of each part, and bytes on disk."""
+    """CPU seconds of each component, and bytes on disk."""
     by_part = dict.fromkeys(PARTS, 0.0)
     for process, seconds in spent.items():
         by_part[process.part] += seconds
@@ -121,7 +121,7 @@ def summary(place: Path, spent: Counter[Process]) -> dict[str, float]:
 
 
 def processor_seconds() -> Counter[Process]:
-    """So far, of this process's descendants that are a part."""
+    """CPU seconds used up to now by the descendants of this process that are components."""
     commands: dict[int, str] = {}
     fields: dict[int, list[str]] = {}
     for folder in Path("/proc").glob("[0-9]*"):
@@ -138,7 +138,7 @@ def processor_seconds() -> Counter[Process]:
 
 
 def _descendants(parents: dict[int, int]) -> set[int]:
-    """Of this process, by the parents of all."""
+    """Descendants of this process, from the parent of every process."""
     found, new = set[int](), {os.getpid()}
     while new:
         new = {number for number, parent in parents.items() if parent in new}

@@ -1,11 +1,11 @@
-"""What the training-step benchmark compares: one training step of each, on the same inputs.
+"""The contestants of the training-step benchmark: one training step each, on the same inputs.
 
 `ours`      the package, as `ottt train` runs it.
-`unfused`   the same network as the original method is written down: every weighted layer runs twice per time step,
+`unfused`   the same network, following the original method literally: every weighted layer runs twice per time step,
             kernels are standardised and the first layer is computed in every step.
 `jelly`     spikingjelly's OTTT (its VGG-WS, its OTTT neurons and its training loop).
-`floor`     the convolutions that the method cannot do without, and nothing else: one forward and one backward per
-            layer and time step, the first layer of a still image once, channels last.
+`floor`     only the convolutions that the method needs: one forward and one backward per layer and time step, the
+            first layer of a still image once, channels last.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,7 @@ Step = Callable[[], object]
 
 @dataclass(frozen=True)
 class Case:
-    """One cell of the benchmark."""
+    """One configuration of the benchmark."""
 
     model: str
     precision: str
@@ -40,7 +40,7 @@ class Case:
     size: int  # pixels
     device: str
     classes: int = 10
-    rule: str = "ottt"  # of `ours`
+    rule: str = "ottt"  # for `ours`
 
     @property
     def config(self) -> TrialConfig:
@@ -71,7 +71,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Convolution:
-    """Geometry of one convolution as it ran: input [B,C,H,W], kernel [F,C/groups,K,K]."""
+    """Geometry of one recorded convolution: input [B,C,H,W], kernel [F,C/groups,K,K]."""
 
     input: tuple[int, ...]
     kernel: tuple[int, ...]
@@ -83,7 +83,7 @@ class Convolution:
 
     @property
     def flops(self) -> float:
-        """Of one forward run; each of the two gradients costs as much."""
+        """Operations of one forward run; each of the two gradients costs the same."""
         pixels = self.output[0] * self.output[2] * self.output[3]
         return 2.0 * pixels * self.kernel[0] * self.kernel[1] * self.kernel[2] * self.kernel[3]
 
@@ -208,7 +208,7 @@ def _backward(x: Tensor, w: Tensor, g: Tensor, layer: Convolution) -> None:
 
 
 class _Unshared(Context):
-    """Computes kernels and the first layer whenever they are asked for."""
+    """Recomputes kernels and the first layer on every request."""
 
     def shared(self, owner: nn.Module, make: Callable[[], Tensor]) -> Tensor:
         return make()
@@ -227,7 +227,7 @@ class _Swap(torch.autograd.Function):
 
 
 def _twice(net: Network) -> Network:
-    """Let every traced layer of `net` run once on the spikes for the value and once on the traces for the gradient."""
+    """Make every traced layer of `net` run twice: on spikes for the value, on traces for the gradient."""
 
     def traced(layer: Conv2d | Linear) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
         def run(s: Tensor, a: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:

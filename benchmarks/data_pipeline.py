@@ -1,9 +1,9 @@
-"""What the data cost beside a training step: batches of 128 CIFAR-size images, against `vgg11_ws` with the paper's T.
+"""Cost of the data pipeline relative to a training step: batches of 128 CIFAR-size images, `vgg11_ws`, the paper's T.
 
     python benchmarks/data_pipeline.py [--steps 3] [--device cpu|cuda] [--model vgg11_ws]
 
-The images are random bytes: no pixel's value changes the time. Batches are drawn, cropped, flipped, cut out,
-normalised and put on the device as in training; a ratio comes from one run.
+The images are random bytes, since pixel values do not affect the time. Batches are drawn, cropped, flipped, cut out,
+normalised and moved to the device as in training. The ratio is from a single run.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def random_samples(device: torch.device) -> ResidentSamples:
 
 
 def timed(action: Callable[[], object], device: torch.device) -> float:
-    """Seconds that `action` takes, on the device too."""
+    """Seconds that `action` takes, including work on the device."""
     started = time.perf_counter()
     action()
     if device.type == "cuda":
@@ -53,7 +53,7 @@ def hardware(device: torch.device) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=3, help="training steps timed")
+    parser.add_argument("--steps", type=int, default=3, help="timed training steps")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--model", default="vgg11_ws")
     arguments = parser.parse_args()

@@ -2,10 +2,10 @@
 
     python -m benchmarks.memory_vs_T
 
-VGG-11 with scaled weight standardisation on 32x32 images. Every cell runs in a process of its own. On a CPU its peak
-is what the step adds to the resident memory of a process that has imported torch, its compiler and all contestants,
-with an allocator that gives back what is freed (otherwise holes between tensors blur the peak by 5 %); on a GPU it is
-what torch allocated. `jelly` is spikingjelly's OTTT.
+VGG-11 with scaled weight standardisation on 32x32 images. Every measurement runs in its own process. On a CPU the peak
+is the growth in resident memory over a process that has imported torch, its compiler and all contestants, with an
+allocator that returns freed memory (otherwise fragmentation blurs the peak by 5 %); on a GPU it is the memory torch
+allocated. `jelly` is spikingjelly's OTTT.
 
 Writes benchmarks/results/DATE-memory-DEVICE.json and .png.
 """
@@ -30,7 +30,7 @@ from benchmarks.train_step import RESULTS, machine
 CONTESTANTS = ("ottt", "sltt", "bptt", "jelly")
 LABELS = {"jelly": "spikingjelly's OTTT"}
 MIB = 2**20
-IMPORTED = (  # by one contestant or the other, and no part of its step
+IMPORTED = (  # by some contestant, and not part of its step
     "torch._inductor.compile_fx",
     "spikingjelly.activation_based.learning.online_learning",
     "spikingjelly.activation_based.model.spiking_vggws_ottt",
@@ -43,7 +43,7 @@ def main(
     batch: int = 32,
     precision: str = "fp32",
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cuda" if torch.cuda.is_available() else "cpu",
-    cell: Annotated[str, typer.Option(help="Measure this one contestant at one T, print MiB, and end.")] = "",
+    cell: Annotated[str, typer.Option(help="Measure only this contestant at one T and print MiB.")] = "",
 ) -> None:
     """Measure every contestant at every T and write a dated result file."""
     if cell:
@@ -60,7 +60,7 @@ def main(
     file = RESULTS / f"{date.today()}-memory-{device}.json"
     file.write_text(json.dumps(record, indent=1) + "\n")
     _plot(steps, peaks, str(file.with_suffix(".png")))
-    print(f"wrote {file.name} and its picture")
+    print(f"wrote {file.name} and its plot")
 
 
 def _in_own_process(name: str, t: int, batch: int, precision: str, device: str) -> float:
@@ -71,7 +71,7 @@ def _in_own_process(name: str, t: int, batch: int, precision: str, device: str) 
 
 
 def _peak_mib(name: str, case: Case) -> float:
-    """What two training steps take at most, in MiB."""
+    """Peak memory of two training steps, in MiB."""
     for module in IMPORTED:
         import_module(module)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

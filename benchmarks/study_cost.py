@@ -1,12 +1,12 @@
-"""What the studies cost, estimated from the operations of their networks.
+"""Estimates the cost of the studies from the operation counts of their networks.
 
     python -m benchmarks.study_cost                     # all studies
     python -m benchmarks.study_cost cifar10-model
 
-A trial's training takes three times the forward operations of its weighted layers (value, gradient of the input,
-gradient of the weights) at every time step and sample, and its evaluation one. Hours are those at a sustained rate,
-RATES, that has been assumed and not measured; a batch of few samples is bound by the start of kernels instead: every
-update takes at least UPDATE_S. `cost` in each study's file is what this prints.
+Per time step and sample, training takes three times the forward operations of the weighted layers (value, input
+gradient, weight gradient), evaluation once. Hours assume a sustained rate, RATES, which was not measured. Small batches
+are bound by kernel launches instead: every update takes at least UPDATE_S per time step. `cost` in each study's file is
+copied from the output.
 """
 
 from functools import cache
@@ -16,9 +16,9 @@ import torch
 import typer
 
 from experiments.planning.plan import expand
-from experiments.spec.read import read_spec
-from experiments.spec.spec import SweepSpec
-from experiments.spec.studies import STUDIES
+from experiments.sweep_spec.read import read_spec
+from experiments.sweep_spec.spec import SweepSpec
+from experiments.sweep_spec.studies import find_spec, studies
 from ottt.config.trial import TrialConfig
 from ottt.data.info import DATASETS
 from ottt.models.registry import build_model
@@ -30,12 +30,12 @@ UPDATE_S = {"GPU": 5e-3, "core": 5e-4}  # seconds per time step of an update, ho
 
 def main(names: Annotated[list[str] | None, typer.Argument(help="Studies (default: all).")] = None) -> None:
     """Print the cost of each study."""
-    for name in names or sorted(path.stem for path in STUDIES.glob("*.yaml")):
-        print(f"{name}: {cost_of(read_spec(STUDIES / f'{name}.yaml'))}")
+    for name in names or studies():
+        print(f"{name}: {cost_of(read_spec(find_spec(name)))}")
 
 
 def cost_of(spec: SweepSpec) -> str:
-    """Of all trials of the sweep, e.g. "270 GPU-hours at 20 TFLOP/s, estimated"."""
+    """Cost of all trials of the sweep, e.g. "270 GPU-hours at 20 TFLOP/s, estimated"."""
     on = "core" if spec.resources.gpu == 0 else "GPU"
     hours = sum(seconds(trial.config, on) for trial in expand(spec).trials) / 3600
     rate = "20 TFLOP/s" if on == "GPU" else "20 GFLOP/s"
@@ -43,7 +43,7 @@ def cost_of(spec: SweepSpec) -> str:
 
 
 def seconds(config: TrialConfig, on: str) -> float:
-    """Of one trial on one whole GPU or core."""
+    """Seconds that one trial takes on one whole GPU or core."""
     info = DATASETS[config.data.name]
     train = info.train * (1 - config.data.val_fraction)
     evaluated = info.test + info.train - train
@@ -56,7 +56,7 @@ def seconds(config: TrialConfig, on: str) -> float:
 
 @cache
 def _operations(config: TrialConfig) -> float:
-    """Of the weighted layers in one time step of one sample, forward."""
+    """Forward operations of the weighted layers for one sample in one time step."""
     info = config.data.samples
     counted = 0
 

@@ -1,15 +1,15 @@
-"""What running trials costs beyond training them.
+"""Cost of running trials beyond training them.
 
-    python -m benchmarks.sweep_overhead compare        # 48 short trials, against plain Ray Tune and against no runner
+    python -m benchmarks.sweep_overhead compare        # 48 short trials: ours, plain Ray Tune, no runner
     python -m benchmarks.sweep_overhead many           # 1,000 trials of one epoch: does the cost grow?
 
-The contestants of `compare` run one after the other, each in a process of its own, on the same trials:
+The contestants of `compare` run one after another on the same trials, each in its own process:
 
 ours    `ottt sweep run`.
-plain   a Ray Tune function trainable that trains with the same `Trainer`, results by Ray's MLflow callback.
-bare    as many processes as cores, each training its part in a loop; nothing is recorded.
+plain   a Ray Tune function trainable that uses the same `Trainer`, logging with Ray's MLflow callback.
+bare    one process per core, each training its part in a loop; nothing is recorded.
 
-The results go to benchmarks/results/.
+Results are written to benchmarks/results/.
 """
 
 import json
@@ -31,20 +31,20 @@ import typer
 
 from experiments.planning.plan import expand
 from experiments.results.trial_records import Record, TrialRecords
-from experiments.spec.read import read_spec
+from experiments.sweep_spec.read import read_spec
 
 RESULTS = Path(__file__).parent / "results"
 HUNDRED = 100
-SAMPLE_S = 0.2  # between two looks at the driver's memory
+SAMPLE_S = 0.2  # between two samples of the driver's memory
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A look at the driver.
+    """A sample of the driver's resource use.
 
     Attributes:
         time: seconds since 1970.
-        cpu_s: processor time that it has used, seconds.
+        cpu_s: CPU time used up to now, seconds.
         kib: resident memory; 0 once it has ended.
     """
 
@@ -68,9 +68,9 @@ def spec_text(trials: int, epochs: int) -> str:
 def compare(
     trials: int = 48,
     epochs: int = 2,
-    rounds: Annotated[int, typer.Option(help="Turns of each contestant.")] = 1,
+    rounds: Annotated[int, typer.Option(help="Rounds per contestant.")] = 1,
 ) -> None:
-    """Trials per minute of three ways to run the same trials, and seconds per trial beyond training."""
+    """Measure trials per minute for three ways to run the same trials, and seconds per trial beyond training."""
     rows = []
     for _ in range(rounds):
         seconds = {}
@@ -94,9 +94,9 @@ def compare(
 
 @app.command()
 def many(trials: int = 1000) -> None:
-    """Cost per trial among the first and the last hundred of many, and how much memory each leaves in the driver.
+    """Measure the cost per trial for the first and the last hundred of many, and the driver's memory per trial.
 
-    The driver's processor time tells its growth from that of other work on the machine.
+    The driver's CPU time separates its growth from that of other work on the machine.
     """
     with TemporaryDirectory() as folder:
         place = Path(folder)
@@ -127,7 +127,7 @@ def many(trials: int = 1000) -> None:
 
 @app.command(hidden=True)
 def bare(specfile: Path, part: int, parts: int) -> None:
-    """Train every `parts`-th trial; prints when the first began and the last ended."""
+    """Train every `parts`-th trial; prints when the first started and the last ended."""
     import torch
 
     from ottt.training.trainer import Trainer
@@ -143,7 +143,7 @@ def bare(specfile: Path, part: int, parts: int) -> None:
 
 @app.command(hidden=True)
 def plain(specfile: Path, store: str) -> None:
-    """Plain Ray Tune; prints when the first result came and the last trial ended."""
+    """Run plain Ray Tune; prints when it started and the last trial ended."""
     import ray
     from ray import tune
     from ray.air.integrations.mlflow import MLflowLoggerCallback
@@ -175,7 +175,7 @@ def plain(specfile: Path, store: str) -> None:
 
 
 def _contestant(name: str, trials: int, epochs: int) -> dict[str, float]:
-    """Seconds in all, from the start of its process, and from the first trial's start to the last one's end."""
+    """Seconds in total, from the start of its process, and from the first trial's start to the last one's end."""
     with TemporaryDirectory() as folder:
         place = Path(folder)
         spec = place / "overhead.yaml"
@@ -217,7 +217,7 @@ def _records(place: Path) -> list[Record]:
 
 
 def _watched(place: Path) -> list[Sample]:
-    """Looks at the driver of a whole sweep, from its start to its end."""
+    """Samples of the driver over a whole sweep."""
     samples = []
     driver = subprocess.Popen(_command(), cwd=place, env=_environment(), stdout=subprocess.DEVNULL)
     try:
@@ -239,7 +239,7 @@ def _sample(pid: int) -> Sample:
 
 
 def _at(samples: list[Sample], moment: float) -> Sample:
-    """The driver at `moment`; its memory the median of ten looks, since a single one may catch a peak."""
+    """The driver at `moment`; memory is the median of ten samples, since a single one can catch a peak."""
     before = [sample for sample in samples if sample.time <= moment and sample.kib][-10:]
     return replace(before[-1], kib=statistics.median(sample.kib for sample in before))
 
@@ -249,7 +249,7 @@ def _write(name: str, result: dict[str, Any]) -> None:
     machine = {
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
-        "load_at_end": os.getloadavg()[0],  # other work included
+        "load_at_end": os.getloadavg()[0],  # including other work
         **versions,
     }
     file = RESULTS / f"{date.today()}-sweep-overhead-{name}.json"

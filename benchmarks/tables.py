@@ -1,6 +1,6 @@
-"""How long `ottt compare` and `ottt report` take on 1,000 trials of 100 epochs in SQLite.
+"""Time of `ottt compare` and `ottt report` for 1,000 trials of 100 epochs in SQLite.
 
-Run: python -m benchmarks.tables
+python -m benchmarks.tables
 """
 
 import os
@@ -27,7 +27,7 @@ LIMITS = {"compare": 5, "compare --rule best-val": None, "report": 30}  # s
 
 
 def main() -> None:
-    """Print the times, the fastest of REPEATS fresh processes each."""
+    """Print the times, each the fastest of REPEATS fresh processes."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("mlflow", "pandas", "numpy"))
     print(f"{os.cpu_count()} x {platform.machine()}, python {platform.python_version()}, {packages}")
     with TemporaryDirectory() as name:

@@ -1,11 +1,11 @@
-"""Reading many runs out of MLflow: `analysis.load`, with and without its cache, against a request per run and metric,
-and `mlflow.search_runs`.
+"""Time to read many runs from MLflow: `analysis.load`, with and without its cache, against one request per run and
+metric, and against `mlflow.search_runs`.
 
     python -m benchmarks.tracking                  # SQLite, and the same store behind a server on loopback
     python -m benchmarks.tracking --no-server      # SQLite alone
 
-Every reading is a process of its own in a store that was read once before; medians over the rounds, without imports.
-The naive readers, which take minutes, have their turn in the first round only.
+Every reading runs in its own process; times are medians over the rounds, without imports. The naive readers, which take
+minutes, run in the first round only.
 Writes benchmarks/results/DATE-tracking.json.
 """
 
@@ -34,7 +34,7 @@ import typer
 
 RESULTS = Path(__file__).parent / "results"
 SWEEP = "many"
-PARAMS = 43  # of a trial's configuration
+PARAMS = 43  # per trial
 START_S = 120.0
 
 OURS = "from analysis import load; read = lambda store: len(load.{what}('many', store=store))"
@@ -68,7 +68,7 @@ print(time.perf_counter() - start, count)
 
 @dataclass(frozen=True)
 class Case:
-    """A store, and what is read from it by whom."""
+    """A store, what is read from it, and the naive reader to compare with."""
 
     what: str
     runs: int
@@ -85,7 +85,7 @@ CASES = (
 
 
 def main(
-    rounds: Annotated[int, typer.Option(help="Timed readings by each of our readers.")] = 3,
+    rounds: Annotated[int, typer.Option(help="Timed readings for each of our readers.")] = 3,
     server: Annotated[bool, typer.Option(help="Also read through a server on loopback.")] = True,
 ) -> None:
     """Measure and write a dated result file."""
@@ -104,7 +104,7 @@ def main(
 
 
 def measure(case: Case, kind: str, uri: str, rounds: int, folder: Path) -> dict[str, Any]:
-    """Seconds of the readers, taking turns; "cached" is ours with what it read before in a folder."""
+    """Seconds of the readers, which take turns; "cached" is ours with a filled cache."""
     readers = {"ours": OURS.format(what=case.what), "naive": case.naive}
     if case.what == "history":
         readers["cached"] = CACHED
@@ -129,7 +129,7 @@ def measure(case: Case, kind: str, uri: str, rounds: int, folder: Path) -> dict[
 
 
 def write(case: Case, folder: Path) -> str:
-    """A store of one sweep, filled row by row: through MLflow it would take hours."""
+    """Write a store with one sweep row by row, which would take hours through MLflow, and return its URI."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     from mlflow.tracking import MlflowClient
 
@@ -180,7 +180,7 @@ def _write_run(
 
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
-    """Address of a server over the store in `folder`."""
+    """Address of a server for the store in `folder`."""
     with socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -218,14 +218,14 @@ def _timed(code: str, uri: str, folder: Path, *, expected: int) -> float:
 
 
 def _expected(case: Case, reader: str) -> int:
-    """Rows, so that no reader is fast by leaving something out; `search_runs` gives the parent too."""
+    """Number of rows, so that no reader is fast by omitting some; `search_runs` also returns the parent."""
     if case.what == "history":
         return case.runs * case.epochs * case.metrics
     return case.runs + (reader == "naive")
 
 
 def machine() -> dict[str, Any]:
-    """What the numbers depend on."""
+    """The machine and versions that the numbers depend on."""
     names = [
         line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
     ]

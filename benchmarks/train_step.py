@@ -1,9 +1,10 @@
 """One training step of this package against spikingjelly's OTTT, an unfused version, and the bare convolutions.
 
-    python -m benchmarks.train_step                     # the headline cases: batch 32, T = 6
+    python -m benchmarks.train_step                     # the main cases: batch 32, T = 6
     python -m benchmarks.train_step --time-steps 1,2,4,6,12 --batches 8,32 --plot
 
-All contestants of a case take turns in one process; medians over the rounds. The results go to benchmarks/results/.
+All contestants of a case take turns in one process; times are medians over the rounds. Results are written to
+benchmarks/results/.
 """
 
 import gc
@@ -34,7 +35,7 @@ def main(
     precisions: str = "fp32,bf16",
     time_steps: str = "6",
     batches: str = "32",
-    rounds: Annotated[int, typer.Option(help="Timed turns of each contestant, after one untimed.")] = 5,
+    rounds: Annotated[int, typer.Option(help="Timed rounds per contestant, after one untimed.")] = 5,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cuda" if torch.cuda.is_available() else "cpu",
     plot: Annotated[bool, typer.Option("--plot", help="Also draw images per second against T.")] = False,
 ) -> None:
@@ -54,7 +55,7 @@ def main(
 
 
 def measure(case: Case, rounds: int) -> dict[str, Any]:
-    """Median seconds per step of every contestant, taking turns; ratios are medians of the rounds' ratios."""
+    """Median seconds per step of every contestant, taking turns; ratios are medians over the rounds."""
     steps = {name: CONTESTANTS[name](case) for name in CASES[case.model]}
     for step in steps.values():
         _seconds(step, case.device)
@@ -78,7 +79,7 @@ def measure(case: Case, rounds: int) -> dict[str, Any]:
 
 
 def machine(device: str) -> dict[str, Any]:
-    """What the numbers depend on."""
+    """The machine and versions that the numbers depend on."""
     names = [line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")]
     return {
         "device": torch.cuda.get_device_name() if device == "cuda" else (names or [platform.processor()])[0],

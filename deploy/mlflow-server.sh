@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
-# The MLflow server of a cluster's head: asks for a password, and is started again whenever it ends or stops answering.
+# Runs the MLflow server on a cluster's head: password-protected, restarted whenever it exits or stops answering.
 #
-#   mlflow-server.sh start DIR    keep one running over DIR, in the background; nothing happens where one runs already
-#   mlflow-server.sh stop DIR     end it
+#   mlflow-server.sh start DIR    keep a server for DIR running in the background; does nothing if one is running
+#   mlflow-server.sh stop DIR     stop it
 #
-# DIR must be on a disk that survives the cluster. DIR/password holds the password of the user admin, made here once.
-# OTTT_MLFLOW_PORT, 5000 by default, is the port on 127.0.0.1: `ssh -L` or `ray attach -p 5000` bring the page to you.
+# DIR must be on a disk that outlives the cluster. DIR/password holds the password of the user admin, generated once.
+# OTTT_MLFLOW_PORT (default: 5000) is the port on 127.0.0.1; forward it with `ssh -L` or `ray attach -p 5000`.
 set -euo pipefail
 
 port=${OTTT_MLFLOW_PORT:-5000}
-pause=${OTTT_MLFLOW_PAUSE:-5}  # seconds between two looks
-failures=3                     # looks without an answer until it is started again
+pause=${OTTT_MLFLOW_PAUSE:-5}  # seconds between health checks
+failures=3                     # failed health checks before a restart
 
 answers() { curl --silent --fail --max-time 5 --output /dev/null "http://127.0.0.1:$port/health"; }
 
 serve() {
     MLFLOW_AUTH_ADMIN_PASSWORD=$(<password)
     export MLFLOW_AUTH_ADMIN_PASSWORD
-    # In a group of its own: its worker processes outlive it when it is killed, and would keep the port.
+    # In its own process group: its workers outlive it when it is killed, and would keep the port.
     env --unset MLFLOW_TRACKING_URI setsid ottt mlflow serve --results "$PWD" --port "$port" --auth >> server.log 2>&1 9>&- &
     server=$!
 }

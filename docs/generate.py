@@ -1,6 +1,6 @@
-"""The pages that follow from the code: `python -m docs.generate` rewrites configuration.md and commands.md.
+"""Generates the pages derived from the code: `python -m docs.generate` rewrites what `pages` lists.
 
-The meaning of a setting is the comment behind it, or its entry under `Attributes:` in the docstring of its class.
+A setting is described by the comment after it, or by its entry under `Attributes:` in the docstring of its class.
 """
 
 import inspect
@@ -15,21 +15,23 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from docs import rooms
+from docs.rooms import NOTE
 from experiments.cli import app
-from experiments.spec.spec import SweepSpec
+from experiments.sweep_spec.spec import SweepSpec
 from ottt.config import TrialConfig
 from ottt.config.load import preset_names
 
 HERE = Path(__file__).parent
-NOTE = "<!-- Written by `python -m docs.generate`. -->"
 BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 _SETTINGS = """\
-Settings of one trial, for `ottt train`, as the base of a sweep, and as its axes. Files may nest them or write them with
-dots; on the command line they are `key.path=value`. Unknown keys and wrong types are refused. A file may begin with
-`preset: NAME` and change what it needs; presets: {presets}."""
+Settings of one trial, for `ottt train` and for the base and axes of a sweep. In files they can be nested or written
+with dots; on the command line they are `key.path=value`. Unknown keys and wrong types are rejected. A file can start
+with `preset: NAME` and override some of its settings; presets: {presets}."""
 _COMMANDS = """\
-What `--help` says, on one page. Overrides are `key.path=value`; `--json` prints what programs read; mistakes exit with
-status 2, failures with 1, an interruption with 130. `--debug`, anywhere on the line, shows an error's traceback."""
+The output of `--help`, on one page. Overrides are `key.path=value`; `--json` prints machine-readable output. Invalid
+input exits with status 2, a failure with 1, an interruption with 130. `--debug`, anywhere on the command line, shows
+the traceback."""
 WORDS = {"int": "whole number", "float": "number", "str": "text", "bool": "true or false", "NoneType": "null"}
 
 
@@ -41,26 +43,27 @@ def main() -> None:
 
 
 def pages() -> dict[str, str]:
-    """Their texts by file name."""
-    return {"configuration.md": configuration(), "commands.md": commands()}
+    """The text of each page and picture, by file name."""
+    own = {"configuration.md": configuration(), "commands.md": commands()}
+    return own | {"rooms.md": rooms.page()} | rooms.pictures()
 
 
 def configuration() -> str:
-    """Settings of a trial, then keys of a sweep."""
+    """The page of all settings of a trial and all keys of a spec."""
     parts = [
         NOTE,
         "# Configuration",
         _SETTINGS.format(presets=", ".join(f"`{name}`" for name in preset_names())),
         *_groups(TrialConfig),
         "# Sweep specs",
-        "Keys of a spec; [sweeps.md](sweeps.md) explains them. `base` takes a preset, a file, or the settings above.",
+        "Keys of a spec, explained in [sweeps.md](sweeps.md). `base` takes a preset, a file, or the settings above.",
         *_groups(SweepSpec, skip=frozenset({"base"})),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _groups(model: type[BaseModel], prefix: str = "", skip: frozenset[str] = frozenset()) -> Iterator[str]:
-    """A table of the model's own settings, then those of its groups."""
+    """Yields a table of the model's own settings, then the tables of its groups."""
     meanings = _meanings(model)
     groups = {name: group for name, field in model.model_fields.items() if (group := _group(field)) is not None}
     own = {name: field for name, field in model.model_fields.items() if name not in groups}
@@ -78,7 +81,7 @@ def _groups(model: type[BaseModel], prefix: str = "", skip: frozenset[str] = fro
 
 
 def _group(field: FieldInfo) -> type[BaseModel] | None:
-    """The model of a group of settings; None for a setting."""
+    """The model, if the field is a group of settings; None if it is a single setting."""
     for kind in (field.annotation, *get_args(field.annotation)):
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             return kind
@@ -86,7 +89,7 @@ def _group(field: FieldInfo) -> type[BaseModel] | None:
 
 
 def _meanings(model: type[BaseModel]) -> dict[str, str]:
-    """What each field means, by its name."""
+    """Descriptions of the fields, by name."""
     source = inspect.getsource(model)
     found = dict(re.findall(r"^    (\w+): [^#\n]*(?<!\S)#\s+(.*)$", source, re.MULTILINE))
     listed = (inspect.getdoc(model) or "").partition("Attributes:\n")[2]
@@ -146,12 +149,12 @@ def _default(field: FieldInfo) -> str:
 
 
 def _escaped(text: str) -> str:
-    """For a cell of a table, in the words of files rather than of Python."""
+    """The text escaped for a table cell, with null instead of None."""
     return re.sub(r"(?<!\\)\|", r"\\|", text).replace("None:", "null:").removesuffix(".")
 
 
 def commands() -> str:
-    """Every command with its help, example, arguments and options."""
+    """The page of all commands with their help, examples, arguments and options."""
     root = typer.main.get_command(app)
     parts = [
         NOTE,

@@ -1,4 +1,4 @@
-"""Draw what `ottt compare SWEEP` prints as an SVG, as it looks on a terminal.
+"""Renders the output of `ottt compare SWEEP` as an SVG, as it looks in a terminal.
 
 python docs/table_picture.py quickstart docs/quickstart.svg
 """
@@ -17,7 +17,7 @@ WIDTH = 100  # characters
 
 
 def main(sweep: str, file: str) -> None:
-    """Run the command and keep its output as a picture."""
+    """Run the command and save its output as an SVG."""
     command = [sys.executable, "-m", "experiments.cli", "compare", sweep]
     environment = os.environ | {"COLUMNS": str(WIDTH)}
     output = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
@@ -25,7 +25,7 @@ def main(sweep: str, file: str) -> None:
     console.print(Text(f"$ ottt compare {sweep}\n"))
     console.print(Text.from_ansi(output))
     picture = console.export_svg(title="OTTT Lab")
-    # A picture that fetches its font from the network looks different without one: take the reader's own.
+    # Without a network the web font would be missing: use the reader's own font.
     picture = re.sub(r"@font-face\s*\{.*?\}", "", picture, flags=re.DOTALL).replace("Fira Code", "ui-monospace")
     Path(file).write_text(picture, encoding="utf-8")
 

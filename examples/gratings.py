@@ -1,9 +1,9 @@
-"""A plugin: a data set, a network, an update rule and a metric of one's own, without a change to OTTT Lab.
+"""A plugin: it adds a data set, a network, an update rule and a metric without changes to OTTT Lab.
 
     ottt train data.name=gratings model.name=two_layers T=4 epochs=5 --plugin examples/gratings.py
     ottt sweep run examples/gratings.yaml
 
-Copy it and change it. Shapes: N samples, B batch, C channels, H W image, K classes, T time steps.
+Use it as a template. Shapes: N samples, B batch, C channels, H W image, K classes, T time steps.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ TRAIN, TEST = 600, 200
 
 
 def read_gratings(root: Path, framing: Framing) -> Prepared:
-    """Noisy gratings of four orientations, [N,1,8,8] float32 in [0, 1]: made, not read."""
+    """Noisy gratings of four orientations, [N,1,8,8] float32 in [0, 1], generated rather than read."""
     rng = np.random.default_rng(0)
     labels = np.arange(TRAIN + TEST, dtype=np.int64) % CLASSES
     angle_N11 = (labels * np.pi / CLASSES)[:, None, None]
@@ -73,7 +73,7 @@ class TwoLayers(Network):
 
 @dataclass(frozen=True)
 class LateSteps:
-    """OTTT that learns from the second half of the time steps only; the first half just runs the network."""
+    """OTTT that learns only from the second half of the time steps; the first half only runs the network."""
 
     settings: Settings
 
@@ -87,7 +87,7 @@ class LateSteps:
         generator: torch.Generator | None = None,
         scaler: GradScaler | None = None,
     ) -> Batch:
-        """See `ottt.rules.Rule.train_batch`; fp16, which needs the scaler, is left out here."""
+        """See `ottt.rules.Rule.train_batch`; fp16, which needs the scaler, is not supported here."""
         if scaler is not None:
             raise ottt.UserError("precision must not be fp16 for late, got fp16")
         time_steps = self.settings.time_steps
@@ -111,7 +111,7 @@ class LateSteps:
 
 
 def worst_class(report: EvalReport) -> float:
-    """Accuracy of the class that is recognised worst."""
+    """Lowest accuracy of any class."""
     confusion_KK = np.array(report.confusion)
     return float((confusion_KK.diagonal() / confusion_KK.sum(1).clip(1)).min())
 

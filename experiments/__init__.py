@@ -1,6 +1,6 @@
-"""Sweeps: spec, expansion into trials, runner on Ray Tune, writer of MLflow; and the `ottt` command.
+"""Sweeps: specs, their trials, the driver on Ray Tune, MLflow; and the `ottt` command.
 
-`experiments.Sweep` is loaded on first use, so that the command starts without what it does not need.
+`experiments.Sweep` is imported on first use, so that the command starts fast.
 """
 
 from typing import TYPE_CHECKING, Any

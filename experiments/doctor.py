@@ -1,4 +1,4 @@
-"""Looking for what would stop a sweep, before it does: one line per check, with what to do about it."""
+"""Checks for problems that would stop a sweep: one line per check, with the fix."""
 
 import os
 import platform
@@ -14,25 +14,25 @@ from packaging.requirements import Requirement
 
 from analysis.store.uri import explained
 from experiments.cluster.shared_storage import Ask, Seen, look
+from experiments.costs.gpu_share import gpus_here
 from experiments.results.folder import Results, shown
-from experiments.run.gpu_share import gpus_here
-from experiments.spec.studies import STUDIES, find_spec
+from experiments.sweep_spec.studies import find_spec, studies
 from ottt.errors import UserError, first_line
 
 DISTRIBUTION = "ottt-lab"
 MIN_FREE_GIB = 2.0
-MAX_SKEW_S = 2.0  # between two clocks
+MAX_SKEW_S = 2.0  # difference between two clocks
 _SHOWN = ("torch", "torchvision", "ray", "mlflow")
 
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at.
+    """Result of one check.
 
     Attributes:
-        name: of the check.
-        found: what there is.
-        fix: what to do; None: all is well.
+        name: name of the check.
+        found: what was found.
+        fix: what to do; None if nothing is wrong.
     """
 
     name: str
@@ -41,22 +41,22 @@ class Check:
 
     @property
     def is_good(self) -> bool:
-        """Whether there is nothing to do."""
+        """Whether nothing is wrong."""
         return self.fix is None
 
     def text(self) -> str:
-        """In a line."""
+        """The result in one line."""
         mark = "ok  " if self.is_good else "FAIL"
         line = f"{mark}  {self.name:<9}  {self.found}"
         return line if self.fix is None else f"{line}; {self.fix}"
 
 
 def examine(results: Results, spec: str | None) -> Iterator[Check]:
-    """Every check, as it is made.
+    """Run all checks, each as it is asked for.
 
     Args:
-        results: where a sweep would write.
-        spec: a spec to check too; None: the studies that come with this.
+        results: folder in which a sweep would write.
+        spec: spec to check; None: the studies that ship with this package.
     """
     yield packages()
     yield disk(results.root)
@@ -67,18 +67,18 @@ def examine(results: Results, spec: str | None) -> Iterator[Check]:
 
 
 def packages() -> Check:
-    """Python and the packages, against what this distribution asks for."""
+    """Python and the packages, against the requirements of this distribution."""
     found = ", ".join([f"python {platform.python_version()}", *(f"{name} {version(name)}" for name in _SHOWN)])
     try:
         wanted = [Requirement(text) for text in requires(DISTRIBUTION) or ()]
     except PackageNotFoundError:
-        return Check("packages", found, "not installed, so nothing was compared: pip install -e .")
+        return Check("packages", found, "not installed, so no requirement was checked: pip install -e .")
     unmet = [problem for one in wanted if one.marker is None and (problem := _unmet(one)) is not None]
     return Check("packages", found, f"install {', '.join(unmet)}" if unmet else None)
 
 
 def disk(root: Path) -> Check:
-    """Room for results, and the right to write there."""
+    """Free space for results, and permission to write there."""
     folder = next(path for path in (root, *root.parents) if path.exists())
     free = shutil.disk_usage(folder).free / 2**30
     found = f"{free:.1f} GiB are free in {shown(root)}"
@@ -91,7 +91,7 @@ def disk(root: Path) -> Check:
 
 
 def clock(root: Path) -> Check:
-    """This machine's clock against the file system's."""
+    """Clock of this machine against that of the file system."""
     folder = next(path for path in (root, *root.parents) if path.exists())
     probe = folder / f".probe-{uuid4().hex}"
     try:
@@ -101,11 +101,11 @@ def clock(root: Path) -> Check:
     except OSError as error:
         return Check("clock", first_line(error), "make the folder of results writable")
     found = f"{abs(skew):.1f} s from the file system's"
-    return Check("clock", found, "set it with NTP: times of epochs would lie" if abs(skew) > MAX_SKEW_S else None)
+    return Check("clock", found, "set it with NTP: times of epochs would be wrong" if abs(skew) > MAX_SKEW_S else None)
 
 
 def store(results: Results) -> Check:
-    """The tracking store answers and takes an experiment, which is deleted again."""
+    """The tracking store answers and stores an experiment, which is deleted again."""
     from experiments.tracking.connection import connect
     from experiments.tracking.redact import redacted
 
@@ -113,29 +113,29 @@ def store(results: Results) -> Check:
     try:
         client = connect(results.store)
         client.delete_experiment(client.create_experiment(f"ottt-doctor-{uuid4().hex}"))
-    except Exception as error:  # a store may raise anything; what it was is the finding
+    except Exception as error:  # a store can raise anything; the error is the result
         fix = "make the folder of results writable" if results.is_local else "check MLFLOW_TRACKING_URI and its server"
         return Check("store", f"{shown_store}: {redacted(explained(error))}", fix)
     return Check("store", f"{shown_store} answers and can be written")
 
 
 def specs(given: str | None) -> Check:
-    """A spec, or all studies, can be expanded."""
+    """A spec, or every study, can be expanded."""
     from experiments.planning.plan import expand
-    from experiments.spec.read import read_spec
+    from experiments.sweep_spec.read import read_spec
 
-    names = [given] if given is not None else sorted(path.stem for path in STUDIES.glob("*.yaml"))
+    names = [given] if given is not None else list(studies())
     counts = []
     for name in names:
         try:
             counts.append(f"{name}: {len(expand(read_spec(find_spec(name))).trials)} trials")
         except UserError as error:
-            return Check("spec", error.problems[0], f"mend {name}, {len(error.problems)} problems in all")
+            return Check("spec", error.problems[0], f"fix {name}, {len(error.problems)} problems in all")
     return Check("spec", ", ".join(counts) if given is not None else f"all {len(counts)} studies can be planned")
 
 
 def cluster(root: Path) -> Iterator[Check]:
-    """Ray starts; its machines have the GPUs that the driver sees, the folder of results, and the same time."""
+    """Ray starts; its machines have the driver's GPUs, the folder of results, and the same time."""
     from experiments.cluster.nodes import connected, on_every_node, resources
 
     try:
@@ -143,19 +143,19 @@ def cluster(root: Path) -> Iterator[Check]:
             yield devices(resources())
             yield from storage(root, on_every_node)
     except (UserError, RuntimeError, OSError) as error:
-        yield Check("ray", first_line(error), "check RAY_ADDRESS, or unset it for a Ray of this machine's own")
+        yield Check("ray", first_line(error), "check RAY_ADDRESS, or unset it to start Ray on this machine")
 
 
 def devices(total: dict[str, float]) -> Check:
-    """GPUs as Ray counts them, against those of this machine."""
+    """Number of GPUs in Ray, against this machine's."""
     counted, here = total.get("GPU", 0.0), gpus_here()
     found = f"{total.get('CPU', 0.0):g} CPUs, {counted:g} GPUs as Ray sees them, {here} GPUs in this machine"
-    hides = counted < here
-    return Check("ray", found, "look at CUDA_VISIBLE_DEVICES and `nvidia-smi`" if hides else None)
+    are_hidden = counted < here
+    return Check("ray", found, "check CUDA_VISIBLE_DEVICES and `nvidia-smi`" if are_hidden else None)
 
 
 def storage(root: Path, ask: Ask) -> Iterator[Check]:
-    """The folder of results as the machines of the cluster see it, and their clocks."""
+    """The folder of results on the cluster's machines, and their clocks."""
     try:
         seen = look(root, ask)
     except OSError as error:
@@ -165,19 +165,19 @@ def storage(root: Path, ask: Ask) -> Iterator[Check]:
 
 
 def machines(seen: list[Seen], root: Path) -> Iterator[Check]:
-    """What the machines of the cluster say."""
+    """Results of `storage` from the machines' answers."""
     blind = [f"{one.host}: {one.problem}" for one in seen if one.problem is not None]
     found = f"{shown(root)} is read and written by {len(seen) - len(blind)} of {len(seen)} machines"
     fix = f"put --results on storage that all share; {blind[0]}" if blind else None
     yield Check("storage", found, fix)
     skew = max((abs(one.clock - time.time()) for one in seen), default=0.0)
-    late = skew > MAX_SKEW_S and len(seen) > 1
-    yield Check("machines", f"clocks within {skew:.1f} s", "set them with NTP" if late else None)
+    is_off = skew > MAX_SKEW_S and len(seen) > 1
+    yield Check("machines", f"clocks within {skew:.1f} s", "set them with NTP" if is_off else None)
 
 
 def _unmet(wanted: Requirement) -> str | None:
     try:
-        there = version(wanted.name)
+        installed = version(wanted.name)
     except PackageNotFoundError:
         return str(wanted)
-    return None if wanted.specifier.contains(there, prereleases=True) else f"{wanted} (is {there})"
+    return None if wanted.specifier.contains(installed, prereleases=True) else f"{wanted} (is {installed})"

@@ -1,24 +1,24 @@
-"""Python's search for cyclic garbage, where it takes seconds and finds none.
+"""Limits garbage collection where it costs seconds and frees nothing.
 
-Importing a large package makes many objects that stay. With Python's default they are searched again and again while
-more come, and all of them once more when the process ends.
+Importing a large package makes many objects that stay. With Python's default thresholds they are searched over and over
+while more are made, and once more when the process ends.
 """
 
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-OBJECTS = 50_000  # made in between two searches; 700 by Python's default
+OBJECTS = 50_000  # new objects between two collections; 700 by default
 
 
-def search_rarely() -> None:
-    """For a process that trains nothing: garbage of tensors may not wait."""
+def collect_rarely() -> None:
+    """Collect less often. Only for processes that train nothing: garbage that holds tensors must not wait."""
     gc.set_threshold(OBJECTS, *gc.get_threshold()[1:])
 
 
 @contextmanager
-def importing() -> Iterator[None]:
-    """No search at all in the context; what is there at its end is never searched."""
+def collection_paused() -> Iterator[None]:
+    """Collect nothing in the context, and never the objects that exist at its end."""
     gc.disable()
     try:
         yield
@@ -27,9 +27,9 @@ def importing() -> Iterator[None]:
         gc.enable()
 
 
-def leave() -> None:
-    """Before the process ends: it need not search what the system takes back as a whole.
+def skip_collection_at_exit() -> None:
+    """Skip the collection when the process ends: the system frees its memory as a whole.
 
-    Not for a process that trains: packages below torch take what is left for a leak, and say so.
+    Not for processes that train: libraries below torch report what is left as a leak.
     """
     gc.freeze()

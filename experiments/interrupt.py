@@ -1,4 +1,4 @@
-"""Ending on request: the first Ctrl-C asks, the second one leaves at once."""
+"""Requests to end a sweep: the first Ctrl-C asks, the second ends the process at once."""
 
 import os
 import signal
@@ -14,11 +14,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @dataclass(frozen=True)
 class Ending:
-    """Whether a sweep was asked to end early.
+    """A request that a sweep should end early.
 
     Attributes:
-        now: set to leave the trials under way where they are.
-        soon: set to leave them after the epoch, their state written.
+        now: set to abandon the running trials.
+        soon: set to end them after the current epoch, with a checkpoint.
     """
 
     now: threading.Event = field(default_factory=threading.Event)
@@ -26,22 +26,22 @@ class Ending:
 
     @property
     def is_asked(self) -> bool:
-        """Whether it was, one way or the other."""
+        """Whether the sweep was asked to end, `now` or `soon`."""
         return self.now.is_set() or self.soon.is_set()
 
 
 class Interrupted(KeyboardInterrupt):
-    """The sweep was asked to stop while something was under way.
+    """The sweep was asked to stop.
 
-    Not an Exception: for those Tune waits until its actors have ended their step.
+    Not an Exception: on one, Tune waits until its actors have ended their step.
     """
 
 
 @contextmanager
 def interruptible() -> Iterator[Ending]:
-    """SIGINT and SIGTERM ask to end `now`, while in the context; a second signal ends the process.
+    """In the context, SIGINT and SIGTERM set `Ending.now`; a second signal ends the process.
 
-    Only in the main thread, where Python delivers signals; elsewhere no signal asks.
+    Only in the main thread, where Python delivers signals; in others nothing is set.
     """
     ending = Ending()
 
@@ -62,8 +62,8 @@ def interruptible() -> Iterator[Ending]:
 
 
 @contextmanager
-def handlers_kept() -> Iterator[None]:
-    """Undo what the body changes about signals: Ray puts handlers of its own in place of its caller's."""
+def signal_handlers_kept() -> Iterator[None]:
+    """Restore the signal handlers at the end of the context: Ray replaces those of its caller."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

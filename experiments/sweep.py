@@ -1,4 +1,4 @@
-"""A sweep from Python, as the `ottt sweep` commands have it: for notebooks and scripts."""
+"""`Sweep`: the `ottt sweep` commands for notebooks and scripts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from experiments.planning.plan import SweepPlan, plan_in
-from experiments.planning.resume import Choice
 from experiments.planning.status import SweepStatus
 from experiments.results.folder import Results
+from experiments.run.resume import WhichTrials
 from experiments.run.runner import SweepOutcome, run_sweep
-from experiments.spec.read import read_spec
-from experiments.spec.spec import SweepSpec
-from experiments.spec.studies import find_spec
+from experiments.sweep_spec.read import read_spec
+from experiments.sweep_spec.spec import SweepSpec
+from experiments.sweep_spec.studies import find_spec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep and where its results lie.
+    """A sweep and its folder of results.
 
     Example:
         >>> sweep = Sweep.from_file("quickstart", overrides=["epochs=4"])
@@ -32,8 +32,8 @@ class Sweep:
         >>> sweep.results().groupby("label")["test/top1"].mean()
 
     Attributes:
-        spec: checked.
-        place: folder of results, of all sweeps.
+        spec: checked spec of the sweep.
+        place: folder of results of all sweeps.
     """
 
     spec: SweepSpec
@@ -43,11 +43,11 @@ class Sweep:
     def from_file(
         cls, spec: str | Path, *, overrides: Iterable[str] = (), results: str | Path | None = None
     ) -> "Sweep":
-        """The sweep that a YAML file, or a study that comes with this, describes.
+        """Read a sweep from a YAML file, or from a study that ships with this package.
 
         Args:
-            spec: the file, or the study's name.
-            overrides: `key.path=value` texts, see `experiments.spec.read.read_spec`.
+            spec: path of the file, or name of the study.
+            overrides: `key.path=value` texts, see `experiments.sweep_spec.read.read_spec`.
             results: folder of results; None: OTTT_RESULTS, else `results` in the current folder.
 
         Raises:
@@ -60,25 +60,25 @@ class Sweep:
         """The sweep as it last ran here, overrides included.
 
         Raises:
-            UserError: it never did.
+            UserError: the sweep never ran here.
         """
         place = _place(results)
         return cls(read_spec(place.spec_of(name)), place)
 
     def plan(self) -> SweepPlan:
-        """All its trials; of a search those suggested so far."""
+        """All trials of the sweep; of a search, those suggested until now."""
         return plan_in(self.place, self.spec)
 
     def status(self) -> SweepStatus:
-        """How each of them stands; `print(sweep.status().text())` shows it."""
+        """Status of every trial; `print(sweep.status().text())` shows it."""
         return SweepStatus.of(self.plan(), self.place)
 
     def run(
-        self, *, choice: Choice = Choice.MISSING, fail_fast: bool = False, console: Console | None = None
+        self, *, choice: WhichTrials = WhichTrials.MISSING, fail_fast: bool = False, console: Console | None = None
     ) -> SweepOutcome:
-        """Train what is missing; see `run_sweep`. Without a `console` the progress goes to stderr."""
+        """Run the trials that have no result; see `run_sweep`. Without a `console`, progress is shown on stderr."""
         console = console or Console(stderr=True)
-        return run_sweep(self.spec, results=self.place, console=console, choice=choice, fail_fast=fail_fast)
+        return run_sweep(self.plan(), results=self.place, console=console, which=choice, fail_fast=fail_fast)
 
     def results(self) -> "pd.DataFrame":
         """One row per trial, from the tracking store; see `analysis.load.runs`."""
@@ -87,7 +87,7 @@ class Sweep:
         return load.runs(self.spec.name, store=self.place.store)
 
     def comparison(self, metric: str = "test/top1") -> "Result":
-        """Its variants beside each other; see `analysis.tables.compare`."""
+        """Comparison of the variants; see `analysis.tables.compare`."""
         from analysis import tables
 
         return tables.compare(self.results(), metric=metric)

@@ -1,6 +1,6 @@
 """Online Training Through Time for spiking neural networks: the method and the single-device trainer.
 
-The public names are loaded on first use, so that the command and the reader of results start without torch.
+Public names are loaded on first use, so that the command line and the analysis start without torch.
 """
 
 from importlib import import_module

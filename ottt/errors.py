@@ -1,11 +1,11 @@
-"""Errors that are the user's to mend. Standard library only."""
+"""Errors caused by user input. Standard library only."""
 
 
 class UserError(Exception):
-    """A mistake in what the user gave us: one line per problem, naming place, rule and value.
+    """A mistake in user input: one line per problem, with place, rule and value.
 
     Attributes:
-        problems: the lines, in the order they were found; `str(error)` joins them.
+        problems: the lines, in the order found; `str(error)` joins them.
     """
 
     def __init__(self, *problems: str) -> None:
@@ -14,5 +14,5 @@ class UserError(Exception):
 
 
 def first_line(error: BaseException) -> str:
-    """What `error` says, cut to one line; its type where it says nothing."""
+    """The first line of the error's message; the error's type if the message is empty."""
     return next(iter(str(error).splitlines()), type(error).__name__)

@@ -1,4 +1,4 @@
-"""What an evaluation measured, as plain data. Standard library only: whoever shows it need not have torch."""
+"""The result of an evaluation as plain data. Standard library only, so that it can be shown without torch."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -7,21 +7,21 @@ from typing import Self
 
 @dataclass(frozen=True)
 class EvalReport:
-    """What an evaluation measured. Everything but `top1_at` refers to T time steps.
+    """The result of an evaluation. All values but `top1_at` refer to T time steps.
 
     Attributes:
-        samples: how many.
+        samples: number of samples.
         time_steps: T.
-        loss: per sample, nats.
+        loss: mean loss per sample, nats.
         top1: share of samples whose class has the highest summed output.
-        top5: share whose class is among the five highest.
-        top1_at: top1 if the sequence had ended after so many time steps.
+        top5: share of samples whose class is among the five highest.
+        top1_at: top1 after other numbers of time steps.
         layers: name of each layer of neurons.
         rates: spikes per neuron and time step, one entry per layer of neurons.
-        total_rate: the same over all neurons of the network.
+        total_rate: spikes per neuron and time step, over all neurons.
         synops: synaptic operations per sample.
         macs: multiplications and accumulations of real-valued inputs per sample.
-        energy_nj: estimate per sample, nanojoule; see `ottt.evaluation.energy`.
+        energy_nj: energy estimate per sample, nanojoules; see `ottt.evaluation.energy`.
         confusion: counts [K][K], true class by predicted class.
     """
 
@@ -40,12 +40,12 @@ class EvalReport:
     confusion: tuple[tuple[int, ...], ...]
 
     def to_json(self) -> str:
-        """Everything, for `from_json`."""
+        """The report as JSON text."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The report that `to_json` wrote."""
+        """The report in a text from `to_json`."""
         stored = json.loads(text)
         return cls(
             **stored

@@ -1,4 +1,4 @@
-"""Files that several processes share: replaced in one step, and locked. Standard library only."""
+"""Files that several processes share: atomic replacement and locks. Standard library only."""
 
 import fcntl
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ from uuid import uuid4
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a new file to write beside `path`; it takes the place of `path` at the end of the context.
+    """Yield a temporary file next to `path`, which replaces `path` at the end of the context.
 
-    Readers see the old file or the new one, whole. After an error the old one stays.
+    Readers see either the old file or the complete new one. After an error the old one stays.
     """
     partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")
     try:
@@ -23,17 +23,17 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write `content` to `path` in one step; see `replacing`."""
+    """Write `content` to `path` atomically; see `replacing`."""
     with replacing(path) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Wait for the lock file `path` and hold it.
+    """Wait for the lock file `path` and hold the lock.
 
-    Processes of one machine respect it, and machines that share the folder. The system releases it when the process
-    ends, however it ends.
+    It holds between processes of one machine and between machines that share the folder. The system releases it when
+    the process ends, however it ends.
     """
     with path.open("a", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -41,9 +41,9 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def try_lock(path: Path) -> TextIO | None:
-    """Take the lock file `path` without waiting; None where another process or another open file holds it.
+    """Lock the file `path` without waiting; None if another process or another open file holds the lock.
 
-    Closing the returned file, open for reading and appending, releases the lock.
+    The returned file is open for reading and appending; closing it releases the lock.
     """
     file = path.open("a+", encoding="utf-8")
     try:

@@ -10,7 +10,7 @@ def step_loss(logits_BK: Tensor, labels_B: Tensor, *, time_steps: int, mse_weigh
     Args:
         logits_BK: network output of this step.
         labels_B: classes as int64.
-        time_steps: T, so that the sum over a sequence is the mean loss, in nats.
+        time_steps: T; the sum over a sequence is then the mean loss, in nats.
         mse_weight: lambda, 0 to 1.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The names that settings may have: those built in, and those that plugins add to the same collections."""
+"""Names that settings accept: the built-in networks, update rules and data sets, and those that plugins add."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from ottt.plugins import load_installed
 
 @dataclass(frozen=True)
 class RuleTraits:
-    """What a configuration must know of an update rule.
+    """Properties of an update rule that decide which settings apply to it.
 
     Attributes:
-        online: it can update the weights in every time step.
-        reads_k: it has the setting `rule.k`.
-        reads_trace: it has traces, which decay by `neuron.trace_decay`.
+        online: whether it can update the weights in every time step.
+        reads_k: whether it reads the setting `rule.k`.
+        reads_trace: whether it has traces, which decay by `neuron.trace_decay`.
     """
 
     online: bool = False
@@ -54,7 +54,7 @@ MODELS: list[str] = [
 
 
 def _one_of(names: Collection[str]) -> Callable[[str], str]:
-    """A check that a name is among `names`; only an unknown one makes the installed plugins load."""
+    """A check that a name is one of `names`; an unknown name loads the installed plugins first."""
 
     def check(name: str) -> str:
         if name not in names:
@@ -67,7 +67,7 @@ def _one_of(names: Collection[str]) -> Callable[[str], str]:
 
 
 def _schema(names: Collection[str]) -> dict[str, Any]:
-    """JSON schema that proposes the names known now and admits others."""
+    """JSON schema that suggests the known names and accepts others."""
     return {"anyOf": [{"enum": list(names)}, {"type": "string"}]}
 
 

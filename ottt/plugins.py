@@ -1,9 +1,9 @@
-"""Plugins: modules of others that add networks, update rules, data sets and metrics.
+"""Loading of plugins: modules that add networks, update rules, data sets and metrics.
 
 A plugin calls `ottt.register_model`, `register_rule`, `register_dataset` or `register_metric` when it is imported. The
-setting `plugins` names those of a trial, by module (`mylab.networks`) or by file (`networks.py`), so that every process
-that reads the trial's configuration loads them. Installed packages may announce theirs as entry points of the group
-`ottt.plugins`; these are loaded when a configuration has a name that is not built in.
+setting `plugins` lists those of a trial, by module (`mylab.networks`) or by file (`networks.py`), so that every process
+that reads the trial's configuration loads them. Installed packages can declare plugins as entry points in the group
+`ottt.plugins`; these are loaded when a configuration contains a name that is not built in.
 
 Standard library only.
 """
@@ -20,16 +20,16 @@ from types import ModuleType
 
 from ottt.errors import UserError
 
-GROUP = "ottt.plugins"  # of entry points
+GROUP = "ottt.plugins"  # group of entry points
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """A plugin that was loaded.
+    """A loaded plugin.
 
     Attributes:
-        name: as it was asked for.
-        digest: 16 hex digits over its source: of the file, or of all Python files of the package.
+        name: module or file, as the user named it.
+        digest: 16 hex digits over its source: the file, or all Python files of the package.
     """
 
     name: str
@@ -37,18 +37,18 @@ class Plugin:
 
 
 _loaded: dict[str, Plugin] = {}
-_owners: dict[tuple[str, str], str] = {}  # name of the plugin that registered a name, by kind and name
-_loading: list[str] = []  # the innermost last
+_owners: dict[tuple[str, str], str] = {}  # the plugin that registered a name, by kind and name
+_loading: list[str] = []  # plugins being imported, the innermost last
 
 
 def load_plugin(name: str) -> Plugin:
     """Import a plugin, once per process.
 
     Args:
-        name: of a module, or of a file that ends in `.py`, relative to the current folder.
+        name: a module, or a file that ends in `.py`, relative to the current folder.
 
     Raises:
-        UserError: there is no such module or file, or it fails.
+        UserError: there is no such module or file, or importing it fails.
     """
     if name not in _loaded:
         _loading.append(name)
@@ -65,18 +65,18 @@ def load_plugin(name: str) -> Plugin:
 
 
 def load_installed() -> None:
-    """Import what installed packages announce."""
+    """Import the plugins that installed packages declare."""
     for entry in entry_points(group=GROUP):
         load_plugin(entry.module)
 
 
 def claim(kind: str, name: str, taken: Collection[str]) -> None:
-    """Note that the plugin that is being loaded registers `name`.
+    """Record that the plugin being loaded registers `name`.
 
     Args:
-        kind: of thing, in words.
-        name: of the new one.
-        taken: names that there are.
+        kind: what the name is of, in words, e.g. "network".
+        name: name to register.
+        taken: names that are registered already.
 
     Raises:
         UserError: the name is taken.
@@ -88,7 +88,7 @@ def claim(kind: str, name: str, taken: Collection[str]) -> None:
 
 
 def owner(kind: str, name: str) -> str | None:
-    """The plugin that registered `name`; None: it is built in, or was registered without one."""
+    """The plugin that registered `name`; None if it is built in or was registered outside a plugin."""
     return _owners.get((kind, name))
 
 
@@ -115,7 +115,7 @@ def _digest(module: ModuleType) -> str:
         raise UserError(f"plugin {module.__name__}: must be a module or a package with __init__.py, got a bare folder")
     file = Path(module.__file__)
     files = sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in files:
-        found.update(f"{path.relative_to(file.parent)}\0".encode() + path.read_bytes() + b"\0")
-    return found.hexdigest()[:16]
+        digest.update(f"{path.relative_to(file.parent)}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]

@@ -1,6 +1,6 @@
-"""Update rules: how gradients are made from a sequence and when they are applied. The only loops over time.
+"""Update rules: how gradients are computed from a sequence and when they are applied. All training loops over time.
 
-All rules train the same networks. They differ in three visible places: where time is cut (`detached`), whether
+All rules train the same networks. They differ in three places: where the graph is cut in time (`detached`), whether
 weight gradients come from traces (`Context.trace`), and when the optimizer steps.
 
 Shapes: B batch, C channels, H W image, K classes, T time steps.
@@ -20,13 +20,13 @@ from ottt.config.trial import TrialConfig
 from ottt.functional.kernels import EAGER, Kernels
 from ottt.loss import step_loss
 from ottt.models.base import Network
-from ottt.modules import Context, HandedOver, State, Trace
+from ottt.modules import ConsumableState, Context, State, Trace
 from ottt.names import RuleTraits
 from ottt.plugins import claim
 
 
 class Batch(NamedTuple):
-    """What one mini-batch gave.
+    """Outputs and losses of one mini-batch.
 
     Attributes:
         logits: [T,B,K], detached.
@@ -38,7 +38,7 @@ class Batch(NamedTuple):
 
 
 class Rule(Protocol):
-    """An update rule."""
+    """What the trainer needs of an update rule."""
 
     def train_batch(
         self,
@@ -50,27 +50,27 @@ class Rule(Protocol):
         generator: torch.Generator | None = None,
         scaler: GradScaler | None = None,
     ) -> Batch:
-        """All time steps of one mini-batch, and the update or updates.
+        """Run all time steps of one mini-batch and update the parameters, once or in every step.
 
         Args:
-            net: in training mode.
-            optimizer: of its parameters; the gradients of the last update stay in `p.grad`.
+            net: network in training mode.
+            optimizer: optimizer of its parameters; the gradients of the last update stay in `p.grad`.
             inputs: [B,C,H,W], the same frame in every step, or [B,T,C,H,W].
             labels: [B] int64.
-            generator: source of what is drawn once per sequence, on the inputs' device; None: torch's global one.
-            scaler: of the loss, for fp16.
+            generator: generator of draws made once per sequence, on the inputs' device; None: torch's global one.
+            scaler: loss scaler, for fp16.
         """
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What all rules read.
+    """Settings that every rule reads.
 
     Attributes:
         time_steps: T.
         mse_weight: lambda of the loss.
-        dtype: in which weighted layers compute; None: that of their parameters.
-        kernels: how neurons run.
+        dtype: precision in which weighted layers compute; None: that of their parameters.
+        kernels: implementation of the neurons, plain or compiled.
     """
 
     time_steps: int
@@ -79,16 +79,16 @@ class Settings:
     kernels: Kernels = EAGER
 
     def context(self, *, trace: Trace | None = None, generator: torch.Generator | None) -> Context:
-        """Of one mini-batch."""
+        """The context of one mini-batch."""
         return Context(trace=trace, cut=True, dtype=self.dtype, generator=generator, kernels=self.kernels)
 
 
 @dataclass(frozen=True)
 class ForwardInTime:
-    """OTTT (paper, section 4), SLTT and NDOT: a step's gradient is made in that step; memory is constant in T.
+    """OTTT (paper, section 4), SLTT and NDOT: each step computes its own gradient; memory is constant in T.
 
     Attributes:
-        settings: see there.
+        settings: settings of every rule.
         trace: "decay" OTTT; "ndot" NDOT; None SLTT, whose weight gradients come from the spikes alone.
         online: step the optimizer in every time step (OTTT_O) instead of once after the last (OTTT_A).
     """
@@ -129,7 +129,7 @@ class ForwardInTime:
 
 @dataclass(frozen=True)
 class SomeStepsInTime:
-    """SLTT-K: SLTT with a backward pass on `k` steps drawn per mini-batch, and no graph on the others.
+    """SLTT-K: SLTT with a backward pass in `k` steps drawn per mini-batch, and no graph in the others.
 
     The loss keeps its factor 1/T, so that k = T is SLTT.
     """
@@ -168,9 +168,9 @@ class SomeStepsInTime:
 
 @dataclass(frozen=True)
 class BackwardThroughTime:
-    """BPTT with surrogate gradients, the membrane cut every `k` steps; the reset carries no gradient.
+    """BPTT with surrogate gradients, truncated every `k` steps; the reset carries no gradient.
 
-    BPTT proper has k = T: the true unrolled surrogate gradient. Memory grows with k.
+    k = T is full BPTT: the surrogate gradient of the unrolled network. Memory grows with k.
     """
 
     settings: Settings
@@ -203,18 +203,18 @@ class BackwardThroughTime:
 
 
 def encoded(net: Network, inputs: Tensor, t: int, context: Context) -> Tensor:
-    """Current of time step t into the first neurons; for a still image computed once per update."""
+    """Input current of the first neurons at time step t; computed once per update for a still image."""
     if inputs.dim() == 4:
         return context.shared(net, lambda: net.encode(inputs, context))
     return net.encode(inputs[:, t], context)
 
 
-def detached(state: State | None) -> HandedOver:
-    """Cut time here: what follows has no gradient with respect to what came before.
+def detached(state: State | None) -> ConsumableState:
+    """Cut the graph in time: later steps have no gradient with respect to earlier ones.
 
-    The next step takes the result over; see `HandedOver`.
+    The next step consumes the result; see `ConsumableState`.
     """
-    return HandedOver(layer.detached() for layer in state or ())
+    return ConsumableState(layer.detached() for layer in state or ())
 
 
 def _loss(out: Tensor, labels: Tensor, settings: Settings) -> Tensor:
@@ -235,7 +235,7 @@ def _update(optimizer: Optimizer, context: Context, scaler: GradScaler | None) -
 
 
 def _draw_steps(time_steps: int, k: int, generator: torch.Generator | None) -> frozenset[int]:
-    """`k` of the steps 0..T-1."""
+    """`k` of the steps 0 to T-1."""
     device = "cpu" if generator is None else generator.device
     return frozenset(torch.randperm(time_steps, generator=generator, device=device)[:k].tolist())
 
@@ -258,9 +258,9 @@ def register_rule(name: str, build: RuleBuilder, *, traits: RuleTraits) -> None:
     """Add an update rule that `rule.name` can name.
 
     Args:
-        name: of the rule.
-        build: makes it from what all rules read and the configuration.
-        traits: which settings it has.
+        name: name of the rule.
+        build: function that makes the rule from the settings of every rule and the configuration.
+        traits: properties of the rule.
 
     Raises:
         UserError: the name is taken.
@@ -271,7 +271,7 @@ def register_rule(name: str, build: RuleBuilder, *, traits: RuleTraits) -> None:
 
 
 def build_rule(config: TrialConfig, *, kernels: Kernels = EAGER) -> Rule:
-    """The update rule of `config`, with the neurons run by `kernels`."""
+    """The update rule of `config`, with neurons that run on `kernels`."""
     settings = Settings(config.train_steps, config.loss.mse_weight, DTYPES[config.precision], kernels)
     return RULES[config.rule.name](settings, config)
 

@@ -1,7 +1,7 @@
 """The contract between the writer of results (`experiments`) and their reader (`analysis`).
 
-Names, units and directions of metrics; names of tags; values of a trial's status. Standard library only, so that
-the analysis runs where neither torch nor ray is installed.
+Names, units and directions of metrics, names of tags, and values of a trial's status. Standard library only, so that
+the analysis runs where neither torch nor Ray is installed.
 """
 
 import re
@@ -13,19 +13,19 @@ SCHEMA_VERSION = 1
 
 
 class Status(StrEnum):
-    """How a trial ended, or that it has not."""
+    """State of a trial: running, or how it ended."""
 
     RUNNING = "running"
     FINISHED = "finished"  # trained all its epochs
-    STOPPED_EARLY = "stopped-early"  # a scheduler ended it: never in one mean with finished trials
+    STOPPED_EARLY = "stopped-early"  # ended by a scheduler: never averaged with finished trials
     DIVERGED = "diverged"  # loss NaN or infinite: a result
     OUT_OF_MEMORY = "out-of-memory"
-    FAILED = "failed"  # raised; the reason is in Tag.REASON
-    INTERRUPTED = "interrupted"  # by the user or a crash of the driver: will be run again
+    FAILED = "failed"  # raised an error; the reason is in Tag.REASON
+    INTERRUPTED = "interrupted"  # by the user or a crash of the driver: will be rerun
 
 
-SETTLED = frozenset({Status.FINISHED, Status.STOPPED_EARLY, Status.DIVERGED})  # has its result: is not run again
-WITHOUT_RESULT = frozenset({Status.FAILED, Status.OUT_OF_MEMORY})  # ended without one: is run again on request
+SETTLED = frozenset({Status.FINISHED, Status.STOPPED_EARLY, Status.DIVERGED})  # has its result: not rerun
+WITHOUT_RESULT = frozenset({Status.FAILED, Status.OUT_OF_MEMORY})  # ended without a result: rerun on request
 ENDED = SETTLED | WITHOUT_RESULT
 
 MLFLOW_STATUS: dict[Status, str] = {
@@ -40,14 +40,14 @@ MLFLOW_STATUS: dict[Status, str] = {
 
 
 class Tag(StrEnum):
-    """Tags of an MLflow run. `KIND` tells a sweep's parent run from a trial's child run."""
+    """Tags of an MLflow run. `KIND` distinguishes a sweep's parent run from a trial's child run."""
 
     SCHEMA = "ottt.schema"
     KIND = "ottt.kind"  # "sweep" | "trial"
     SWEEP = "ottt.sweep"  # the sweep's name
     TRIAL = "ottt.trial"  # hash of the trial's configuration
     VARIANT = "ottt.variant"  # the same hash without the seed: trials of one variant share it
-    LABEL = "ottt.label"  # readable variant, e.g. "rule.update=online neuron.tau=2.0"
+    LABEL = "ottt.label"  # the variant in words, e.g. "rule.update=online neuron.tau=2.0"
     SEED = "ottt.seed"
     STATUS = "ottt.status"  # a value of Status
     REASON = "ottt.reason"  # one line: why the trial failed
@@ -59,8 +59,8 @@ class Tag(StrEnum):
     PARENT = "mlflow.parentRunId"
 
 
-SPEC_ARTIFACT = "spec.yaml"  # of the parent run: the sweep as it was given
-PLAN_ARTIFACT = "plan.json"  # of the parent run: see `experiments.planning.plan`, read by `analysis.load`
+SPEC_ARTIFACT = "spec.yaml"  # artifact of the parent run: the sweep as the user gave it
+PLAN_ARTIFACT = "plan.json"  # artifact of the parent run: see `experiments.planning.plan`, read by `analysis.load`
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ class Metric:
     """One measured quantity of a trial.
 
     Attributes:
-        name: as in MLflow.
-        unit: of the value; "1" for fractions.
-        better: which direction is better, or None where neither is.
+        name: name in MLflow.
+        unit: unit of the value; "1" for fractions.
+        better: which direction is better; None: neither.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Metric:
 
     @property
     def is_test(self) -> bool:
-        """Whether it was measured on test data, and so must not steer any choice."""
+        """Whether it is measured on test data, on which no choice may be based."""
         return self.name.startswith("test/")
 
 
@@ -99,9 +99,9 @@ METRICS: dict[str, Metric] = {
         Metric("energy/nj", "nJ per sample", "lower"),
         Metric("time/epoch_s", "s", "lower"),
         Metric("perf/images_per_s", "1/s", "higher"),
-        Metric("perf/cpu_share", "1"),  # CPU time of the trial's process during the epoch, of what its cores could give
-        Metric("mem/peak_mib", "MiB", "lower"),  # of a GPU: tensors, at most so far
-        Metric("mem/gpu_reserved_mib", "MiB", "lower"),  # of a GPU: what the process holds for them, at most so far
+        Metric("perf/cpu_share", "1"),  # CPU time of the trial's process in the epoch, as a share of its cores' time
+        Metric("mem/peak_mib", "MiB", "lower"),  # GPU memory of tensors, maximum since the start
+        Metric("mem/gpu_reserved_mib", "MiB", "lower"),  # GPU memory reserved by the process, maximum since the start
         Metric("mem/rss_mib", "MiB", "lower"),  # main memory of the trial's process after the epoch
         Metric("optim/lr", "1"),
     )
@@ -122,7 +122,7 @@ def top1_at(steps: int) -> str:
 
 
 def metric(name: str) -> Metric:
-    """The metric called `name`.
+    """The metric with this name.
 
     Raises:
         KeyError: no such metric.

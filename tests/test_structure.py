@@ -5,6 +5,7 @@ import subprocess
 import sys
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -50,10 +51,12 @@ ORDER = {
     "experiments": (
         "interrupt",
         "garbage_collection",
-        "spec",
+        "ray_internals",
+        "sweep_spec",
         "results",
         "planning",
         "worker",
+        "costs",
         "cluster",
         "tracking",
         "run",
@@ -66,9 +69,10 @@ RAY = {
     "experiments/cluster/jobs.py",
     "experiments/cluster/launcher.py",
     "experiments/cluster/nodes.py",
+    "experiments/ray_internals.py",
     "experiments/run/early_stopping.py",
     "experiments/run/ray_tune.py",
-    "experiments/run/runner.py",
+    "experiments/run/training.py",
     "experiments/run/search.py",
     "experiments/worker/trainable.py",
 }
@@ -157,6 +161,21 @@ def test_every_module_has_a_room() -> None:
 
 def test_rooms_import_downwards_only() -> None:
     assert upward() == []
+
+
+def test_rooms_of_the_experiments_use_what_others_offer() -> None:
+    """`__all__` of a room's package names the modules that other rooms use: all of them, and no others."""
+    offered, used = {}, {}
+    for place in ORDER["experiments"]:
+        package = import_module(f"experiments.{place}")
+        if hasattr(package, "__path__") and place != "cli":
+            offered[place] = set(package.__all__)
+            inside = f"experiments.{place}."
+            others = [
+                taken for name, taken in edges().items() if name.startswith("experiments") and room(name) != place
+            ]
+            used[place] = {one.removeprefix(inside) for taken in others for one in taken if one.startswith(inside)}
+    assert used == offered
 
 
 def test_no_circle_of_files() -> None:

@@ -1,4 +1,7 @@
-"""Figures in one style: each function takes a data frame of this package and returns a matplotlib Figure."""
+"""Figures of a sweep in one style, as matplotlib figures and as files.
+
+Main entries: the functions below, from a DataFrame to a Figure, and `save.save_all`, which writes all of a sweep.
+"""
 
 from analysis.figures.plots import (
     accuracy_by_steps,

@@ -1,14 +1,15 @@
-"""Figures: each function takes a DataFrame of this package and returns a matplotlib Figure in the one style.
+"""Draws the figures: each function takes a DataFrame of `analysis` and returns a matplotlib Figure in its style.
 
-No figure is drawn through pyplot: they belong to nobody but the caller. Save one with `analysis.style.save`.
+Figures are not registered with pyplot, so the caller alone owns them. `analysis.style.save` writes one to disk.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from analysis.lookup import known_metric
 from analysis.style import COLOURS, MAP, REST, WIDTH, looks, styled
@@ -22,24 +23,24 @@ MARKER = "o"
 POINT = "#808080"
 LABEL_BOX = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.6}
 MOST_TICKS = 10
-MOST_LINES = 7  # told apart by colour; further ones are drawn grey
-SHORT = 40  # characters: labels up to here stand two in a line of the legend
+MOST_LINES = 7  # in colour; the others are grey
+SHORT = 40  # characters: with labels up to this length the legend has two columns
 LEGEND_LINE = 0.19  # inches
-LOG_FROM = 8.0  # ratio of the largest to the smallest value from which an axis is logarithmic
+LOG_FROM = 8.0  # largest over smallest value: from this ratio on, an axis is logarithmic
 
 
 @styled()
 def learning_curves(profile: pd.DataFrame, *, metric: str, stressed: Sequence[str] = ()) -> "Figure":
-    """`metric` over epochs with the seeds' interval as a band.
+    """`metric` over epochs, with the interval over seeds as a band.
 
     Args:
-        profile: of `analysis.profiles.learning_curves`.
-        metric: its name.
-        stressed: labels of the variants in colour; none: the first MOST_LINES. The others are grey.
+        profile: profile from `analysis.profiles.learning_curves`.
+        metric: name of the metric.
+        stressed: labels of the variants in colour, by default the first MOST_LINES; the others are grey.
     """
     figure, axes = _figure()
     _lines(axes, profile, stressed, markers=False)
-    _label(axes, "epoch", _named(metric))
+    _set_labels(axes, "epoch", _with_unit(metric))
     return figure
 
 
@@ -50,7 +51,7 @@ def layer_rates(profile: pd.DataFrame, *, stressed: Sequence[str] = ()) -> "Figu
     _lines(axes, profile, stressed, markers=True)
     axes.set_xticks(sorted(set(profile["x"])))
     axes.set_ylim(bottom=0)
-    _label(axes, "neuron layer", "firing rate (spikes per neuron and step)")
+    _set_labels(axes, "neuron layer", "firing rate (spikes per neuron and step)")
     return figure
 
 
@@ -60,62 +61,46 @@ def accuracy_by_steps(profile: pd.DataFrame, *, stressed: Sequence[str] = ()) ->
     figure, axes = _figure()
     _lines(axes, profile, stressed, markers=True)
     axes.set_xticks(sorted(set(profile["x"])))
-    _label(axes, "time steps of the evaluation", "test/top1")
+    _set_labels(axes, "time steps of the evaluation", "test/top1")
     return figure
 
 
 @styled()
 def axis_response(table: pd.DataFrame, *, axis: str, metric: str) -> "Figure":
-    """`metric` by the values of one setting: the mean with its interval, and beside it every seed.
+    """`metric` by the values of one setting: the mean with its interval, and next to it the value of each seed.
 
     Args:
-        table: of `analysis.tables.marginal_means.marginal(runs, [axis])`.
-        axis: the setting.
-        metric: its name.
+        table: table of `analysis.tables.marginal_means.marginal(runs, [axis])`.
+        axis: key of the setting.
+        metric: name of the metric.
     """
-    from matplotlib.transforms import offset_copy
-
     figure, axes = _figure()
-    x, ticks = _places(table[axis].tolist())
-    if ticks is None:
-        order = np.argsort(x)
-        axes.plot(np.take(x, order), table["mean"].to_numpy()[order], color=COLOURS[0], linewidth=1)
-        _scale_x(axes, x)
-        if len(x) <= MOST_TICKS:
-            axes.set_xticks(x, [f"{place:g}" for place in x])
-            axes.minorticks_off()
-    else:
-        axes.set_xticks(x, ticks)
-        axes.set_xlim(-0.5, len(x) - 0.5)
-    beside = offset_copy(axes.transData, figure, x=6, units="points")
-    for place, values in zip(x, table["values"], strict=True):
-        if len(values) < 2:
-            continue  # the seed is the mean
-        axes.plot([place] * len(values), list(values.values()), MARKER, color=POINT, markersize=3, transform=beside)
-    margins = [table["mean"] - table["ci_low"], table["ci_high"] - table["mean"]]
+    x = _response_positions(axes, table[axis].tolist(), table["mean"].to_numpy())
+    _seed_points(axes, x, table["values"].tolist())
+    margins = np.array([table["mean"] - table["ci_low"], table["ci_high"] - table["mean"]])
     known = table["ci_low"].notna().to_numpy()
     axes.errorbar(
         np.array(x)[known],
         table["mean"].to_numpy()[known],
-        yerr=np.array(margins)[:, known],
+        yerr=margins[:, known],
         fmt="none",
         ecolor=COLOURS[0],
         capsize=3,
         zorder=3,
     )
     axes.plot(x, table["mean"], MARKER, color=COLOURS[0], zorder=4)
-    _label(axes, axis, _named(metric))
+    _set_labels(axes, axis, _with_unit(metric))
     return figure
 
 
 @styled()
 def heat_map(table: pd.DataFrame, *, rows: str, cols: str, metric: str) -> "Figure":
-    """`metric` by two settings, each cell with its mean; cells without a value are hatched.
+    """`metric` by two settings, each cell with its mean; cells without a value are grey.
 
     Args:
-        table: of `analysis.tables.two_way.Crossing`.
-        rows, cols: the settings.
-        metric: its name.
+        table: table of `analysis.tables.two_way.Crossing`.
+        rows, cols: keys of the settings.
+        metric: name of the metric.
     """
     down, across = _levels(table[rows]), _levels(table[cols])
     means = np.full((len(down), len(across)), math.nan)
@@ -130,20 +115,20 @@ def heat_map(table: pd.DataFrame, *, rows: str, cols: str, metric: str) -> "Figu
         dark = mean < (low + high) / 2
         text = "-" if math.isnan(mean) else f"{mean:#.4g}"
         axes.text(col, row, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
-    axes.set_xticks(range(len(across)), map(_plain, across))
-    axes.set_yticks(range(len(down)), map(_plain, down))
-    figure.colorbar(image, ax=axes, label=_named(metric))
-    _label(axes, cols, rows)
+    axes.set_xticks(range(len(across)), map(_escaped, across))
+    axes.set_yticks(range(len(down)), map(_escaped, down))
+    figure.colorbar(image, ax=axes, label=_with_unit(metric))
+    _set_labels(axes, cols, rows)
     return figure
 
 
 @styled()
 def pareto(table: pd.DataFrame, *, x: str, y: str) -> "Figure":
-    """The variants by two metrics with their standard deviations, the front as a line.
+    """The variants by two metrics, with standard deviations and a line through the Pareto front.
 
     Args:
-        table: of `analysis.tables.pareto.Front` over both metrics.
-        x, y: their names.
+        table: table of `analysis.tables.pareto.Front` with both metrics.
+        x, y: names of the metrics.
     """
     figure, axes = _figure()
     measured = table.dropna(subset=[x, y])
@@ -164,18 +149,18 @@ def pareto(table: pd.DataFrame, *, x: str, y: str) -> "Figure":
     if len(measured) > 0 and measured[x].min() > 0:
         _scale_x(axes, measured[x].tolist())
     _legend(axes)
-    _label(axes, _named(x), _named(y))
+    _set_labels(axes, _with_unit(x), _with_unit(y))
     return figure
 
 
 @styled()
 def parallel_coordinates(table: pd.DataFrame, *, axes: Sequence[str], metric: str) -> "Figure":
-    """One line per variant through its settings to its mean, coloured by it.
+    """One line per variant through the values of its settings, coloured by its mean.
 
     Args:
-        table: of `analysis.tables.Comparison`.
-        axes: the settings, left to right.
-        metric: name of what `mean` is the mean of.
+        table: table of `analysis.tables.Comparison`.
+        axes: keys of the settings, from left to right.
+        metric: name of the metric in the column `mean`.
     """
     import matplotlib
     from matplotlib.cm import ScalarMappable
@@ -183,24 +168,24 @@ def parallel_coordinates(table: pd.DataFrame, *, axes: Sequence[str], metric: st
 
     figure, frame = _figure(height=3.0)
     measured = table.dropna(subset="mean").sort_values("mean")
-    scale = Normalize(measured["mean"].min(), measured["mean"].max())
+    normalize = Normalize(measured["mean"].min(), measured["mean"].max())
     colours = matplotlib.colormaps[MAP]
     heights = [_heights(table[axis].tolist()) for axis in axes]
     for _, row in measured.iterrows():
         path = [levels[str(row[axis])] for axis, levels in zip(axes, heights, strict=True)]
-        frame.plot(range(len(axes)), path, color=colours(scale(row["mean"])), linewidth=1, alpha=0.8)
-    for place, levels in enumerate(heights):
-        frame.axvline(place, color="#555555", linewidth=0.8, zorder=0)
+        frame.plot(range(len(axes)), path, color=colours(normalize(row["mean"])), linewidth=1, alpha=0.8)
+    for position, levels in enumerate(heights):
+        frame.axvline(position, color="#555555", linewidth=0.8, zorder=0)
         for level, height in levels.items():
             frame.annotate(
-                _plain(level), (place, height), (4, 2), textcoords="offset points", fontsize=7, bbox=LABEL_BOX
+                _escaped(level), (position, height), (4, 2), textcoords="offset points", fontsize=7, bbox=LABEL_BOX
             )
     frame.grid(visible=False)
     frame.set_yticks([])
     frame.spines[:].set_visible(False)
     frame.set_xlim(-0.05, len(axes) - 1 + 0.35)
-    frame.set_xticks(range(len(axes)), [_plain(axis) for axis in axes])
-    figure.colorbar(ScalarMappable(scale, MAP), ax=frame, label=_named(metric))
+    frame.set_xticks(range(len(axes)), [_escaped(axis) for axis in axes])
+    figure.colorbar(ScalarMappable(normalize, MAP), ax=frame, label=_with_unit(metric))
     return figure
 
 
@@ -209,6 +194,33 @@ def _figure(height: float = 3.2) -> "tuple[Figure, Axes]":
 
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     return figure, figure.add_subplot()
+
+
+def _response_positions(axes: "Axes", values: Sequence[Any], means: NDArray[np.float64]) -> list[float]:
+    """The positions of a setting's values on the x axis, whose ticks it sets; a line joins the means of numbers."""
+    x, names = _positions(values)
+    if names is not None:
+        axes.set_xticks(x, names)
+        axes.set_xlim(-0.5, len(x) - 0.5)
+        return x
+    order = np.argsort(x)
+    axes.plot(np.take(x, order), means[order], color=COLOURS[0], linewidth=1)
+    _scale_x(axes, x)
+    if len(x) <= MOST_TICKS:
+        axes.set_xticks(x, [f"{position:g}" for position in x])
+        axes.minorticks_off()
+    return x
+
+
+def _seed_points(axes: "Axes", x: Sequence[float], values: Sequence[Mapping[int, float]]) -> None:
+    """The values of the seeds, shifted to the right of the mean; a single one is the mean and left out."""
+    from matplotlib.transforms import offset_copy
+
+    shifted = offset_copy(axes.transData, axes.get_figure(root=True), x=6, units="points")
+    for position, of_seeds in zip(x, values, strict=True):
+        if len(of_seeds) > 1:
+            y = list(of_seeds.values())
+            axes.plot([position] * len(y), y, MARKER, color=POINT, markersize=3, transform=shifted)
 
 
 def _lines(axes: "Axes", profile: pd.DataFrame, stressed: Sequence[str], *, markers: bool) -> None:
@@ -229,26 +241,26 @@ def _lines(axes: "Axes", profile: pd.DataFrame, stressed: Sequence[str], *, mark
 
 
 def _legend(axes: "Axes") -> None:
-    """The legend below the figure, which grows by it."""
+    """Add a legend below the axes and make the figure taller by its height."""
     handles, texts = axes.get_legend_handles_labels()
     columns = 2 if max(map(len, texts)) <= SHORT else 1
     figure = axes.get_figure(root=True)
     assert figure is not None
     figure.set_figheight(figure.get_figheight() + LEGEND_LINE * math.ceil(len(texts) / columns))
-    figure.legend(handles, [_plain(text) for text in texts], loc="outside lower center", ncols=columns)
+    figure.legend(handles, [_escaped(text) for text in texts], loc="outside lower center", ncols=columns)
 
 
-def _label(axes: "Axes", x: str, y: str) -> None:
-    axes.set_xlabel(_plain(x))
-    axes.set_ylabel(_plain(y))
+def _set_labels(axes: "Axes", x: str, y: str) -> None:
+    axes.set_xlabel(_escaped(x))
+    axes.set_ylabel(_escaped(y))
 
 
-def _plain(name: str) -> str:
-    """`name` as matplotlib shows it unchanged: a `$` in it is no mathematics."""
+def _escaped(name: str) -> str:
+    """`name` with `$` escaped, which starts mathematics in matplotlib."""
     return printable(name).replace("$", r"\$")
 
 
-def _named(metric: str) -> str:
+def _with_unit(metric: str) -> str:
     unit = known_metric(metric).unit
     return metric if unit == "1" else f"{metric} ({unit})"
 
@@ -257,11 +269,11 @@ def _levels(values: pd.Series) -> list[str]:
     return list(dict.fromkeys(map(str, values.tolist())))
 
 
-def _places(values: Sequence[Any]) -> tuple[list[float], list[str] | None]:
-    """Places of settings on an axis: numbers at their value, others side by side under their names."""
+def _positions(values: Sequence[Any]) -> tuple[list[float], list[str] | None]:
+    """Positions of values on an axis, and tick labels: numbers at their value without labels, others side by side."""
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         return [float(value) for value in values], None
-    return [float(place) for place in range(len(values))], [_plain(str(value)) for value in values]
+    return [float(index) for index in range(len(values))], [_escaped(str(value)) for value in values]
 
 
 def _scale_x(axes: "Axes", x: Sequence[float]) -> None:
@@ -270,8 +282,8 @@ def _scale_x(axes: "Axes", x: Sequence[float]) -> None:
 
 
 def _heights(values: Sequence[Any]) -> dict[str, float]:
-    """Height in [0, 1] by the text of a setting, evenly, numbers in their order."""
+    """By text of a value its height in [0, 1], evenly spaced, numbers in their order."""
     distinct = {str(value): value for value in values}
-    numeric = _places(list(distinct.values()))[1] is None
+    numeric = _positions(list(distinct.values()))[1] is None
     ordered = sorted(distinct, key=lambda text: distinct[text]) if numeric else list(distinct)
-    return {text: place / max(len(ordered) - 1, 1) for place, text in enumerate(ordered)}
+    return {text: index / max(len(ordered) - 1, 1) for index, text in enumerate(ordered)}

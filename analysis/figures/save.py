@@ -1,4 +1,4 @@
-"""All figures of a sweep, as files."""
+"""Writes all figures of a sweep as files."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.figures import plots
 from analysis.profiles import accuracy_by_steps, layer_rates, learning_curves
 from analysis.style import save
-from analysis.tables.comparison import Comparison, foremost
+from analysis.tables import Comparison, foremost
 from analysis.tables.marginal_means import marginal
 from analysis.tables.pareto import front
 from analysis.tables.two_way import cross
@@ -24,10 +24,10 @@ Draw = Callable[[], "Figure"]
 
 
 def save_all(runs: pd.DataFrame, history: pd.DataFrame, comparison: Comparison, *, folder: Path) -> Iterator[str]:
-    """Write every figure that the measurements allow into `folder`, as PDF and PNG.
+    """Write all figures for which there are measurements into `folder`, as PDF and PNG.
 
     Yields:
-        One line per figure: its PDF, or why there is none.
+        One line per figure: the path of its PDF, or the reason that there is none.
     """
     for name, draw in _drawings(runs, history, comparison).items():
         try:

@@ -1,1 +1,4 @@
-"""A sweep as one self-contained HTML page: table, figures, failures, provenance."""
+"""The HTML report of a sweep: one page with tables, figures, configuration and provenance.
+
+Main entries: `page.page`, `origin.Origin`.
+"""

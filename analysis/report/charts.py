@@ -1,4 +1,4 @@
-"""The numbers behind the page's figures, as plain lists for its script."""
+"""The data of the page's figures, as plain lists for its script."""
 
 import math
 from collections.abc import Iterable
@@ -9,16 +9,16 @@ import pandas as pd
 
 from analysis.lookup import known_metric
 from analysis.profiles import accuracy_by_steps, layer_rates, learning_curves
-from analysis.tables.comparison import Comparison
+from analysis.tables import Comparison
 from analysis.tables.marginal_means import marginal
 from analysis.tables.pareto import dominated_by
-from analysis.tables.two_way import averaging, cross
+from analysis.tables.two_way import averaging_note, cross
 from analysis.tables.variants import MEANS
 from analysis.text.columns import printable
 from ottt.errors import UserError
 
-DIGITS = 5  # significant, of every number in the page
-MOST_AXES = 6  # whose pairs get a heat map
+DIGITS = 5  # significant digits of numbers in figures
+MOST_AXES = 6  # axes of which each pair has a heat map
 CURVES = ("val/top1", "test/top1", "train/loss", "val/loss", "test/loss", "rate/total")
 COSTS = ("synops", "energy_nj", "rate", "peak_mib", "epoch_s")  # columns of a comparison
 
@@ -26,12 +26,12 @@ Chart = dict[str, Any]
 
 
 def charts(runs: pd.DataFrame, history: pd.DataFrame, comparison: Comparison) -> Chart:
-    """Everything the figures show, by figure; empty or None for what was not measured.
+    """The data of each figure, by name of the figure; empty or None if nothing was measured for it.
 
     Args:
-        runs: what `comparison` compares.
+        runs: the runs that `comparison` compares.
         history: see `analysis.load.history`.
-        comparison: of the variants.
+        comparison: comparison of the variants.
     """
     metric = comparison.metric.name
     axes = [axis for axis in comparison.axes if axis in runs.attrs.get("axes", ())]
@@ -47,7 +47,7 @@ def charts(runs: pd.DataFrame, history: pd.DataFrame, comparison: Comparison) ->
 
 
 def _optional(chart: Any, runs: pd.DataFrame) -> Chart | None:
-    """The chart, or None where nothing was measured for it."""
+    """The chart, or None if nothing was measured for it."""
     try:
         return dict(chart(runs))
     except UserError:
@@ -56,12 +56,12 @@ def _optional(chart: Any, runs: pd.DataFrame) -> Chart | None:
 
 def _curves(runs: pd.DataFrame, history: pd.DataFrame, metric: str) -> Chart:
     measured = set(history["metric"].unique())
-    wanted = [name for name in dict.fromkeys((metric, *CURVES)) if name in measured]
-    return {name: chart for name in wanted if (chart := _optional(lambda r, n=name: _curve(r, history, n), runs))}
+    names = [name for name in dict.fromkeys((metric, *CURVES)) if name in measured]
+    return {name: chart for name in names if (chart := _optional(lambda r, n=name: _curve(r, history, n), runs))}
 
 
 def _curve(runs: pd.DataFrame, history: pd.DataFrame, metric: str) -> Chart:
-    return _profile(learning_curves(runs, history, metric=metric), "epoch", _named(metric))
+    return _profile(learning_curves(runs, history, metric=metric), "epoch", _with_unit(metric))
 
 
 def _layers(runs: pd.DataFrame) -> Chart:
@@ -95,7 +95,7 @@ def _response(runs: pd.DataFrame, axis: str, metric: str) -> Chart:
         "high": _rounded(table["ci_high"]),
         "n": table["n"].tolist(),
         "points": [_rounded(values.values()) for values in table["values"]],
-        "note": averaging(found),
+        "note": averaging_note(found),
     }
 
 
@@ -119,7 +119,7 @@ def _map(runs: pd.DataFrame, rows: str, cols: str, metric: str) -> Chart:
 
 
 def _fronts(comparison: Comparison) -> Chart:
-    """By the metric it costs: the variants' means and which of them lie on the front."""
+    """By cost metric the means of the variants, and whether each is on the Pareto front."""
     table, metric = comparison.table, comparison.metric
     found: Chart = {}
     for column in COSTS:
@@ -129,7 +129,7 @@ def _fronts(comparison: Comparison) -> Chart:
         signs = [1 if one.better == "higher" else -1 for one in (metric, cost)]
         rivals = dominated_by(table[["mean", column]].to_numpy() * signs)
         found[cost.name] = {
-            "xLabel": _named(cost.name),
+            "xLabel": _with_unit(cost.name),
             "variant": table["variant"].tolist(),
             "x": _rounded(table[column]),
             "y": _rounded(table["mean"]),
@@ -147,7 +147,7 @@ def _parallel(comparison: Comparison) -> Chart | None:
 
 
 def _values(values: "pd.Series[Any]") -> list[Any]:
-    """Settings as JSON has them; what it has not, as text."""
+    """Settings as JSON numbers and booleans, others as text."""
     return [value if isinstance(value, int | float | bool) else printable(value) for value in values.tolist()]
 
 
@@ -159,6 +159,6 @@ def _rounded(values: Iterable[float]) -> list[float | None]:
     return [float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None for value in values]
 
 
-def _named(metric: str) -> str:
+def _with_unit(metric: str) -> str:
     unit = known_metric(metric).unit
     return metric if unit == "1" else f"{metric}, {unit}"

@@ -1,4 +1,4 @@
-"""Where a sweep comes from: code, packages and spec, as its parent run tells."""
+"""Provenance of a sweep: its code, packages and spec, from its parent run."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -13,10 +13,10 @@ class Origin:
     """Provenance of a sweep.
 
     Attributes:
-        commit: of the code that ran it last; "unknown" outside a work tree.
-        dirty: whether the work tree differed from it.
-        versions: "python 3.11.7, torch 2.11.0, ...".
-        spec: text of its spec.
+        commit: commit of the code that last ran the sweep; "unknown" outside a work tree.
+        dirty: whether the work tree had uncommitted changes.
+        versions: versions of Python and packages: "python 3.11.7, torch 2.11.0, ...".
+        spec: text of the spec.
     """
 
     commit: str
@@ -26,7 +26,7 @@ class Origin:
 
     @classmethod
     def of(cls, sweep: str, *, store: str) -> Self:
-        """As the latest parent run of `sweep` in `store` has it.
+        """The provenance in the latest parent run of `sweep` in `store`.
 
         Raises:
             UserError: no such store, or no such sweep in it.

@@ -1,4 +1,4 @@
-"""The page: content put into the template, scripts and styles into the page."""
+"""Renders the page: fills the template and embeds scripts and styles."""
 
 import json
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from analysis.load import COLUMNS
 from analysis.report.charts import charts
 from analysis.report.origin import Origin
 from analysis.report.summary import summary
-from analysis.tables.comparison import Comparison, foremost
+from analysis.tables import Comparison, foremost
 from analysis.tables.paper import against_paper
 from analysis.tables.variance_explained import effects
 from analysis.text.columns import Result, columns, printable
@@ -27,7 +27,7 @@ SCRIPTS = ("svg.js", "figures.js", "table.js", "main.js")
 
 @dataclass(frozen=True)
 class Sheet:
-    """A result as the template lays it out: headings, rows of cells, what must be said."""
+    """A table for the template: headings, rows of cells, footnotes."""
 
     headings: tuple[str, ...]
     numeric: tuple[bool, ...]
@@ -36,55 +36,75 @@ class Sheet:
 
     @classmethod
     def of(cls, result: Result) -> "Sheet":
-        """Of any result of this package."""
+        """The sheet of any result of `analysis`."""
         shown = columns(result, detailed=True)
-        cells = zip(*(one.cells for one in shown), strict=True)
-        headings, numeric = (tuple(one.header for one in shown), tuple(one.numeric for one in shown))
+        cells = zip(*(column.cells for column in shown), strict=True)
+        headings, numeric = tuple(column.header for column in shown), tuple(column.numeric for column in shown)
         return cls(headings, numeric, tuple(cells), tuple(map(printable, result.notes)))
 
 
 def page(runs: pd.DataFrame, history: pd.DataFrame, comparison: Comparison, origin: Origin) -> str:
-    """One HTML document that needs nothing else.
+    """One HTML document that needs no other file.
 
     Args:
-        runs: what `comparison` compares, see `analysis.load.runs`.
+        runs: the runs that `comparison` compares, see `analysis.load.runs`.
         history: see `analysis.load.history`.
-        comparison: of the variants.
-        origin: of the sweep.
+        comparison: comparison of the variants.
+        origin: provenance of the sweep.
     """
-    table = comparison.table
-    data = {
+    figures = charts(runs, history, comparison)
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(_asset("page.html")).render(
+        **_tables(runs, comparison),
+        **_configuration(runs),
+        origin=origin,
+        figures=figures,
+        style=Markup(_asset("page.css")),
+        script=Markup("\n".join(map(_asset, SCRIPTS))),
+        data=Markup(_json(_script_data(comparison, figures))),
+    )
+
+
+def _tables(runs: pd.DataFrame, comparison: Comparison) -> dict[str, Any]:
+    """Variables of the template: summary and tables."""
+    table, metric = comparison.table, comparison.metric.name
+    return {
+        "sweep": printable(comparison.sweep),
+        "summary": summary(comparison),
+        "variants": Sheet.of(comparison),
+        "ids": table["variant"].tolist(),
+        "baseline": table.loc[table["is_baseline"], "variant"].iloc[0],
+        "effects": _effects(runs, metric),
+        "paper": _paper(runs, metric),
+        "unfinished": _unfinished(runs),
+        "trials": _trials(runs, metric),
+    }
+
+
+def _configuration(runs: pd.DataFrame) -> dict[str, Any]:
+    """Variables of the template: settings, devices, commits and start."""
+    axes = runs.attrs.get("axes", ())
+    return {
+        "varied": [(axis, ", ".join(dict.fromkeys(map(printable, runs[axis])))) for axis in axes],
+        "common": _common(runs),
+        "devices": _distinct(runs["device"]),
+        "commits": _distinct(runs["commit"]),
+        "started": _moment(runs["started"].min()),
+    }
+
+
+def _script_data(comparison: Comparison, figures: dict[str, Any]) -> dict[str, Any]:
+    """The data that the page's script reads."""
+    return {
         "metric": comparison.metric.name,
         "better": comparison.metric.better,
         "variants": [
             {"id": row["variant"], "label": printable(row["label"]), "mean": plain(row["mean"]), "n": row["n"]}
-            for row in table.to_dict("records")
+            for row in comparison.table.to_dict("records")
         ],
         "stressed": foremost(comparison),
-        "charts": charts(runs, history, comparison),
+        "charts": figures,
     }
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(_asset("page.html")).render(
-        sweep=printable(comparison.sweep),
-        summary=summary(comparison),
-        variants=Sheet.of(comparison),
-        ids=table["variant"].tolist(),
-        baseline=table.loc[table["is_baseline"], "variant"].iloc[0],
-        effects=_effects(runs, comparison.metric.name),
-        paper=_paper(runs, comparison.metric.name),
-        unfinished=_unfinished(runs),
-        trials=_trials(runs, comparison),
-        varied=[(axis, ", ".join(dict.fromkeys(map(printable, runs[axis])))) for axis in runs.attrs.get("axes", ())],
-        common=_common(runs),
-        origin=origin,
-        devices=_distinct(runs["device"]),
-        commits=_distinct(runs["commit"]),
-        started=_moment(runs["started"].min()),
-        figures=data["charts"],
-        style=Markup(_asset("page.css")),
-        script=Markup("\n".join(map(_asset, SCRIPTS))),
-        data=Markup(_json(data)),
-    )
 
 
 def _asset(name: str) -> str:
@@ -92,7 +112,7 @@ def _asset(name: str) -> str:
 
 
 def _json(data: Any) -> str:
-    """JSON that cannot end the script element it stands in."""
+    """JSON that cannot end the script element that contains it."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
@@ -105,7 +125,7 @@ def _effects(runs: pd.DataFrame, metric: str) -> Sheet | str:
 
 
 def _paper(runs: pd.DataFrame, metric: str) -> Sheet | None:
-    """None where the paper reports nothing like it."""
+    """None if the paper has no number for any variant."""
     try:
         return Sheet.of(against_paper(runs, metric=metric))
     except UserError:
@@ -122,8 +142,7 @@ def _unfinished(runs: pd.DataFrame) -> Sheet:
     return Sheet(headings, (False, True, False, True, False), _printable(cells))
 
 
-def _trials(runs: pd.DataFrame, comparison: Comparison) -> Sheet:
-    metric = comparison.metric.name
+def _trials(runs: pd.DataFrame, metric: str) -> Sheet:
     values = runs[metric] if metric in runs else pd.Series(float("nan"), index=runs.index)
     cells = [
         (

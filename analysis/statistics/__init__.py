@@ -1,10 +1,14 @@
-"""Statistics for few seeds and for designed experiments, as pure functions of arrays."""
+"""Statistics for few seeds and for designed experiments, as pure functions of arrays.
+
+Main entries: `estimate`, `paired_difference`, `sign_flip_p`, `holm`, and `anova.analyse`.
+"""
 
 from analysis.statistics.few_seeds import (
     ALPHA,
     LEVEL,
     MAX_PAIRS,
     Estimate,
+    FloatArray,
     estimate,
     holm,
     paired_difference,
@@ -18,6 +22,7 @@ __all__ = [
     "LEVEL",
     "MAX_PAIRS",
     "Estimate",
+    "FloatArray",
     "estimate",
     "holm",
     "paired_difference",

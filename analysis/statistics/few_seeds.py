@@ -1,6 +1,6 @@
-"""Statistics for few seeds, as pure functions of 1-D arrays.
+"""Statistics for few seeds: intervals, paired differences and tests, as pure functions of 1-D arrays.
 
-Intervals are Student's t (a bootstrap is too narrow below six values); tests are exact.
+Intervals are Student's t, as a bootstrap is too narrow below six values; tests are exact.
 """
 
 import math
@@ -12,21 +12,21 @@ from scipy.special import stdtrit
 
 FloatArray = NDArray[np.float64]
 
-LEVEL = 0.95  # of intervals
-ALPHA = 0.05  # p value that a test must be able to reach
-MAX_PAIRS = 32  # of the sign-flip test: 2^32 sign patterns are counted in well under a second
+LEVEL = 0.95  # confidence level of intervals
+ALPHA = 0.05  # significance level
+MAX_PAIRS = 32  # limit of the sign-flip test, which counts 2^32 sign patterns in well under a second
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean and how well it is known.
+    """A mean with its spread and interval.
 
     Attributes:
         n: number of values.
-        mean: NaN for no values.
+        mean: mean; NaN for no values.
         sd: sample standard deviation (n - 1 in the denominator); NaN for fewer than two values.
         low: lower end of the interval of the mean; NaN for fewer than two values.
-        high: upper end.
+        high: upper end, likewise.
     """
 
     n: int
@@ -66,8 +66,8 @@ def paired_difference(x: ArrayLike, y: ArrayLike, *, level: float = LEVEL) -> Es
 def sign_flip_p(differences: ArrayLike) -> float:
     """Exact two-sided p value of the hypothesis that differences are symmetric around 0.
 
-    Of all 2^n ways to give the differences signs, the share whose sum is at least as far from 0 as the one
-    seen: between `smallest_sign_flip_p(n)` and 1.
+    The share of all 2^n sign patterns whose sum is at least as far from 0 as the observed sum: between
+    `smallest_sign_flip_p(n)` and 1.
 
     Raises:
         ValueError: no differences, or more than MAX_PAIRS.
@@ -79,7 +79,7 @@ def sign_flip_p(differences: ArrayLike) -> float:
     threshold = abs(float(d.sum())) - rounding
     if threshold <= 0:
         return 1.0
-    # Every sum is one of the first half's plus one of the second's: 2^(n/2) of each, searched, stand for 2^n.
+    # Each sum is a sum of the first half plus one of the second: searching 2^(n/2) of each covers all 2^n.
     first = _signed_sums(d[: d.size // 2])
     second = np.sort(_signed_sums(d[d.size // 2 :]))
     above = second.size - np.searchsorted(second, threshold - first, side="left")
@@ -88,12 +88,12 @@ def sign_flip_p(differences: ArrayLike) -> float:
 
 
 def smallest_sign_flip_p(pairs: int) -> float:
-    """The p value that `sign_flip_p` cannot fall below: 2 / 2^pairs."""
+    """The smallest p value that `sign_flip_p` can give: 2 / 2^pairs."""
     return min(1.0, 2.0 / 2.0**pairs)
 
 
 def holm(p_values: ArrayLike) -> FloatArray:
-    """Holm's adjusted p values, in the order given: they bound the chance of any false rejection among all.
+    """Holm's adjusted p values, in the given order; they control the family-wise error rate.
 
     The k-th smallest of m is multiplied by m - k + 1, made no smaller than the one before, and capped at 1.
     """
@@ -105,7 +105,7 @@ def holm(p_values: ArrayLike) -> FloatArray:
 
 
 def probability_of_improvement(x: ArrayLike, y: ArrayLike) -> float:
-    """P(X > Y) + P(X = Y) / 2 over all pairs of a value of x and one of y (Mann-Whitney U / (n m)).
+    """P(X > Y) + P(X = Y) / 2 over all pairs of values of x and y (Mann-Whitney U / (n m)).
 
     Raises:
         ValueError: x or y is empty.
@@ -124,7 +124,7 @@ def _vector(values: ArrayLike) -> FloatArray:
 
 
 def _signed_sums(d: FloatArray) -> FloatArray:
-    """The sums of `d` under every pattern of signs [2^n]."""
+    """The sums of `d` under all sign patterns [2^n]."""
     sums = np.zeros(1)
     for value in d:
         sums = np.concatenate((sums + value, sums - value))

@@ -1,1 +1,4 @@
-"""Reading MLflow stores: runs, points of metrics, plans."""
+"""Reading a tracking store: runs with their last values, points of metrics, artifacts.
+
+Main entries: `open.open_store`, `base.Store`, `plan.Plan`, `point_cache.PointCache`.
+"""

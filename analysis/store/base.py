@@ -1,7 +1,7 @@
-"""A tracking store as the readers see it: runs with their values, and the points of their metrics.
+"""The interface of a tracking store for readers: runs with their last values, and the points of their metrics.
 
-`analysis.store.sql` reads a database directly, `analysis.store.mlflow_client` goes through MLflow's client; both give
-the same.
+Implemented by `analysis.store.sql`, which reads a database directly, and by `analysis.store.mlflow_client`, which uses
+MLflow's client; both give the same results.
 """
 
 import hashlib
@@ -20,14 +20,14 @@ class StoredRun:
     """A run that is not deleted.
 
     Attributes:
-        id: MLflow's.
-        name: for people.
-        started, ended: ms since 1970; `ended` is None where it has not.
-        artifacts: address of its artifacts.
-        tags: all of them.
-        params: as text; empty where they were not asked for.
-        metrics: the last value of each; empty where they were not asked for.
-        steps: of those values.
+        id: MLflow's run id.
+        name: readable name.
+        started, ended: ms since 1970; `ended` is None for a run that has not ended.
+        artifacts: URI of its artifacts.
+        tags: all tags.
+        params: params as text; empty unless asked for.
+        metrics: last value of each metric; empty unless asked for.
+        steps: step of each of these values.
     """
 
     id: str
@@ -42,12 +42,12 @@ class StoredRun:
 
     @property
     def last_step(self) -> int:
-        """Of any metric; 0 where there is none."""
+        """Highest step of any last value; 0 without metrics."""
         return max(self.steps.values(), default=0)
 
     @property
     def status(self) -> Status:
-        """How the trial or the sweep stands."""
+        """Status of the trial or the sweep."""
         return Status(self.tags[Tag.STATUS])
 
 
@@ -55,28 +55,28 @@ class Store(Protocol):
     """A tracking store."""
 
     def runs(self, kind: Kind, *, sweep: str | None = None, values: bool = True) -> list[StoredRun]:
-        """All runs of that kind, of one sweep or of all, the earliest first; params and metrics only with `values`."""
+        """Runs of a kind, of one sweep or of all, the earliest first; params and metrics only with `values`."""
 
     def search(self, query: str) -> list[StoredRun]:
-        """The runs that fit an MLflow filter string, the earliest first.
+        """Runs that match an MLflow filter string, the earliest first.
 
         Raises:
-            UserError: MLflow does not understand it.
+            UserError: MLflow cannot parse it.
         """
 
     def points(self, runs: Sequence[StoredRun]) -> Points:
         """Every point of every metric of `runs`."""
 
-    def marks(self, runs: Sequence[StoredRun]) -> dict[str, str]:
-        """For runs, by id, a text that is another one once `points` of the run are others.
+    def fingerprints(self, runs: Sequence[StoredRun]) -> dict[str, str]:
+        """By run id a short text that changes whenever `points` of the run change.
 
-        A run is left out where the store cannot tell.
+        Runs of which the store cannot tell are left out.
         """
 
     def text(self, run: StoredRun, artifact: str) -> str:
-        """A text artifact of `run`."""
+        """The content of a text artifact of `run`."""
 
 
-def mark(*facts: object) -> str:
-    """A short text that is the same for the same facts only."""
+def fingerprint(*facts: object) -> str:
+    """A short digest of `facts`."""
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]

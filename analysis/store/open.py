@@ -1,10 +1,8 @@
-"""Opening the store at a tracking URI with the reader that fits it."""
+"""Opens the store at a tracking URI with the reader that fits it."""
 
 from pathlib import Path
 
 from analysis.store.base import Store
-from analysis.store.mlflow_client import ClientStore
-from analysis.store.sql import SqlStore
 from analysis.store.uri import is_database, set_up_mlflow
 from ottt.errors import UserError
 
@@ -17,8 +15,12 @@ def open_store(uri: str) -> Store:
     """
     set_up_mlflow()
     if is_database(uri):
-        # SQLite would make the file, and MLflow its tables: a reader must not.
+        from analysis.store.sql import SqlStore
+
+        # SQLite would create the file and MLflow its tables; a reader must not.
         if uri.startswith("sqlite:") and not Path(uri.partition(":///")[2]).is_file():
             raise UserError(f"store must be an existing MLflow store, got {uri}: no such file")
         return SqlStore(uri)
+    from analysis.store.mlflow_client import ClientStore  # loads MLflow, which takes seconds
+
     return ClientStore(uri)

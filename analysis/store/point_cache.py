@@ -1,8 +1,8 @@
-"""Points of metrics kept in a folder between readings: only what the store has changed since is read again.
+"""A cache of metric points in a folder: only runs that are new or have changed are read from the store again.
 
-An entry is two files. `NAME.parquet` holds the points; `NAME.marks` holds a digest of both, and below it the marks by
-which the store tells whether a run has changed. Whatever the digest does not fit counts as nothing: a file that is
-damaged or cut short, or one of two that another process has replaced meanwhile.
+An entry has two files. `NAME.parquet` holds the points; `NAME.marks` holds a digest of both files, then the
+fingerprints that tell whether a run has changed. An entry whose digest does not match is ignored: a file is damaged or
+cut short, or another process has replaced one of the two.
 """
 
 import hashlib
@@ -21,17 +21,17 @@ from analysis.store.uri import shown_uri
 from ottt.errors import UserError, first_line
 from ottt.files import write_atomic
 
-VERSION = 1  # of what the files hold
+VERSION = 1  # of the format of the files
 
 
 @dataclass(frozen=True)
 class PointCache:
-    """The points of one sweep in one store.
+    """The cached points of one sweep in one store.
 
     Attributes:
-        folder: made if need be; it can be deleted at any time.
+        folder: folder of the cache, created if it is missing; it can be deleted at any time.
         store: tracking URI.
-        sweep: its name.
+        sweep: name of the sweep.
     """
 
     folder: Path
@@ -39,41 +39,40 @@ class PointCache:
     sweep: str
 
     def points(self, source: Store, runs: Sequence[StoredRun]) -> Points:
-        """What `source.points(runs)` would give, read only for the runs that are new or have changed.
+        """The result of `source.points(runs)`, reading only runs that are new or have changed.
 
         Raises:
             UserError: the folder cannot be read or written.
         """
-        marks = source.marks(runs)  # before the points: what arrives in between is read again the next time
+        current = source.fingerprints(runs)  # before the points: those logged in between are read again next time
         try:
-            kept, known = self._read()
-            is_fresh = {run: mark == known.get(run) for run, mark in marks.items()}
-            missing = [run for run in runs if not is_fresh.get(run.id, False)]
-            points = kept.of([run for run, fresh in is_fresh.items() if fresh])
-            if missing:
-                points = points.joined(source.points(missing))
-            if marks != known:
-                self._write(points.of(list(marks)), marks)
+            cached, fingerprints = self._read()
+            unchanged = {run for run, fingerprint in current.items() if fingerprint == fingerprints.get(run)}
+            points = cached.of_runs(unchanged)
+            if changed := [run for run in runs if run.id not in unchanged]:
+                points = points.joined(source.points(changed))
+            if current != fingerprints:
+                self._write(points.of_runs(current), current)
         except OSError as error:
             problem = error.strerror or first_line(error)
             raise UserError(f"cache must be a folder that can be written, got {self.folder}: {problem}") from error
         return points
 
     def _read(self) -> tuple[Points, Mapping[str, str]]:
-        """Points and marks as they were written; none where they are not as they were written."""
-        nothing = PointCollector().points(), dict[str, str]()
+        """Points and fingerprints; none where there is no entry or its digest does not match."""
+        empty = PointCollector().points(), dict[str, str]()
         try:
             content = self._file("parquet").read_bytes()
-            digest, _, marks = self._file("marks").read_bytes().partition(b"\n")
+            digest, _, fingerprints = self._file("marks").read_bytes().partition(b"\n")
         except FileNotFoundError:
-            return nothing
-        if digest != _digest(content, marks):
-            return nothing
-        return _points(pd.read_parquet(BytesIO(content))), json.loads(marks)
+            return empty
+        if digest != _digest(content, fingerprints):
+            return empty
+        return _points(pd.read_parquet(BytesIO(content))), json.loads(fingerprints)
 
-    def _write(self, points: Points, marks: Mapping[str, str]) -> None:
+    def _write(self, points: Points, fingerprints: Mapping[str, str]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        content, listed = _frame(points).to_parquet(index=False), json.dumps(marks).encode()
+        content, listed = _frame(points).to_parquet(index=False), json.dumps(fingerprints).encode()
         write_atomic(self._file("parquet"), content)
         write_atomic(self._file("marks"), _digest(content, listed) + b"\n" + listed)
 
@@ -95,7 +94,7 @@ def _frame(points: Points) -> pd.DataFrame:
 
 
 def _points(frame: pd.DataFrame) -> Points:
-    """See `_frame`."""
+    """The inverse of `_frame`."""
     runs, metrics = frame["run"].cat, frame["metric"].cat
     return Points(
         runs.codes.to_numpy().astype(np.int64),
@@ -108,6 +107,6 @@ def _points(frame: pd.DataFrame) -> Points:
     )
 
 
-def _digest(content: bytes, marks: bytes) -> bytes:
-    parts = (str(VERSION).encode(), hashlib.sha256(content).digest(), marks)
+def _digest(content: bytes, fingerprints: bytes) -> bytes:
+    parts = (str(VERSION).encode(), hashlib.sha256(content).digest(), fingerprints)
     return hashlib.sha256(b"\n".join(parts)).hexdigest().encode()

@@ -1,4 +1,4 @@
-"""Many points of metrics at once, column by column."""
+"""Points of metrics, stored as columns: values of many runs and metrics over epochs."""
 
 import math
 import sys
@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Points:
-    """Values of metrics over epochs, N of them, in no order; a point written twice is there twice.
+    """N values of metrics over epochs, in no order; a point that was logged twice occurs twice.
 
     Attributes:
         run: index into `runs`, [N].
         metric: index into `metrics`, [N].
-        epoch, timestamp: [N]; the timestamp in ms since 1970.
-        value: [N].
-        runs, metrics: what the indices mean.
+        epoch: epoch, [N].
+        timestamp: time of logging in ms since 1970, [N].
+        value: value, [N].
+        runs: ids of the runs.
+        metrics: names of the metrics.
     """
 
     run: NDArray[np.int64]
@@ -30,28 +32,28 @@ class Points:
     runs: tuple[str, ...]
     metrics: tuple[str, ...]
 
-    def resolved(self, order: Mapping[str, int]) -> "Points":
-        """Sorted by run, as `order` places them, metric and epoch; of a point written twice the one written last."""
-        places = np.array([order[run] for run in self.runs], dtype=np.int64)
+    def sorted_unique(self, order: Mapping[str, int]) -> "Points":
+        """Sorted by run (in `order`), metric and epoch; of points logged twice, those logged last."""
+        positions = np.array([order[run] for run in self.runs], dtype=np.int64)
         ranks = np.argsort(np.argsort(np.array(self.metrics, dtype=object)))
-        ranked = ranks[self.metric] if self.metrics else self.metric
-        curve = places[self.run] * len(self.metrics) + ranked
+        metric_rank = ranks[self.metric] if self.metrics else self.metric
+        curve = positions[self.run] * len(self.metrics) + metric_rank
         sorting = np.lexsort((self.epoch, curve))
-        is_again = (np.diff(curve[sorting]) == 0) & (np.diff(self.epoch[sorting]) == 0)
-        if is_again.any():  # two more keys would take half as long again
+        is_repeated = (np.diff(curve[sorting]) == 0) & (np.diff(self.epoch[sorting]) == 0)
+        if is_repeated.any():  # only then: two more keys add half to the time
             sorting = np.lexsort((self.value, self.timestamp, self.epoch, curve))
         is_last = np.ones(len(curve), dtype=bool)
-        is_last[:-1] = ~is_again
-        return self._taken(sorting[is_last])
+        is_last[:-1] = ~is_repeated
+        return self._rows(sorting[is_last])
 
-    def of(self, runs: Collection[str]) -> "Points":
-        """Those of some runs; the others are not even named."""
+    def of_runs(self, runs: Collection[str]) -> "Points":
+        """The points of some runs; the others are also dropped from `runs`."""
         kept = tuple(run for run in self.runs if run in runs)
         run = _renumbered(self.run, self.runs, kept)
-        return replace(self, run=run, runs=kept)._taken(run >= 0)
+        return replace(self, run=run, runs=kept)._rows(run >= 0)
 
     def joined(self, other: "Points") -> "Points":
-        """These and the others."""
+        """These points and those of `other`."""
         runs = tuple(dict.fromkeys((*self.runs, *other.runs)))
         metrics = tuple(dict.fromkeys((*self.metrics, *other.metrics)))
         return Points(
@@ -64,8 +66,8 @@ class Points:
             metrics,
         )
 
-    def _taken(self, which: NDArray[Any]) -> "Points":
-        """Those at some places."""
+    def _rows(self, which: NDArray[Any]) -> "Points":
+        """The points at some indices, or where a mask is True."""
         return replace(
             self,
             run=self.run[which],
@@ -77,12 +79,12 @@ class Points:
 
 
 class PointCollector:
-    """Gathers points piece by piece."""
+    """Collects points in batches."""
 
     def __init__(self) -> None:
         self._runs: dict[str, int] = {}
         self._metrics: dict[str, int] = {}
-        self._pieces: list[tuple[NDArray[Any], ...]] = []
+        self._batches: list[tuple[NDArray[Any], ...]] = []
 
     def add(
         self,
@@ -92,8 +94,8 @@ class PointCollector:
         timestamps: Sequence[int],
         values: Sequence[float | None],
     ) -> None:
-        """Add points, column by column; values as `restored` has them."""
-        self._pieces.append(
+        """Add points as columns, with values as a database holds them; see `restored`."""
+        self._batches.append(
             (
                 _indices(runs, self._runs),
                 _indices(metrics, self._metrics),
@@ -104,9 +106,9 @@ class PointCollector:
         )
 
     def points(self) -> Points:
-        """All of them."""
+        """All points that were added."""
         empty = tuple(np.empty(0, dtype=kind) for kind in (np.int64, np.int64, np.int64, np.int64, np.float64))
-        run, metric, epoch, timestamp, value = map(np.concatenate, zip(empty, *self._pieces, strict=True))
+        run, metric, epoch, timestamp, value = map(np.concatenate, zip(empty, *self._batches, strict=True))
         return Points(run, metric, epoch, timestamp, value, tuple(self._runs), tuple(self._metrics))
 
 
@@ -118,17 +120,17 @@ def restored(value: float | None) -> float:
 
 
 def _restored(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """See `restored`; numpy has made NaN of None."""
+    """`restored` for arrays, in which None is NaN already."""
     return np.where(np.abs(values) == sys.float_info.max, np.copysign(np.inf, values), values)
 
 
-def _indices(names: Sequence[str], known: dict[str, int]) -> NDArray[np.int64]:
+def _indices(names: Sequence[str], indices: dict[str, int]) -> NDArray[np.int64]:
     for name in dict.fromkeys(names):
-        known.setdefault(name, len(known))
-    return np.fromiter(map(known.__getitem__, names), dtype=np.int64, count=len(names))
+        indices.setdefault(name, len(indices))
+    return np.fromiter(map(indices.__getitem__, names), dtype=np.int64, count=len(names))
 
 
-def _renumbered(indices: NDArray[np.int64], names: Sequence[str], among: Sequence[str]) -> NDArray[np.int64]:
-    """Indices into `names` as indices into `among`; -1 for a name that is not there."""
-    places = {name: place for place, name in enumerate(among)}
-    return np.array([places.get(name, -1) for name in names], dtype=np.int64)[indices]
+def _renumbered(indices: NDArray[np.int64], old: Sequence[str], new: Sequence[str]) -> NDArray[np.int64]:
+    """Indices into `old` as indices into `new`; -1 for names that `new` lacks."""
+    positions = {name: position for position, name in enumerate(new)}
+    return np.array([positions.get(name, -1) for name in old], dtype=np.int64)[indices]

@@ -1,4 +1,4 @@
-"""Reading MLflow's tables directly: its client takes a request per run and metric, and an object per value."""
+"""A store read from MLflow's database tables: its client needs a request per run and metric, an object per value."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,14 +10,14 @@ from urllib.parse import unquote, urlsplit
 from sqlalchemy import Connection, Select, case, column, create_engine, func, null, select, table
 from sqlalchemy.exc import DBAPIError
 
-from analysis.store.base import Kind, StoredRun, mark
+from analysis.store.base import Kind, StoredRun, fingerprint
 from analysis.store.points import PointCollector, Points, restored
 from analysis.store.uri import shown_uri
 from ottt.errors import UserError, first_line
 from ottt.schema import Tag
 
-CHUNK = 1000  # rows fetched at once; they become arrays before the garbage collector takes note of them
-NAMED = 500  # runs named in one statement
+CHUNK = 1000  # rows per fetch: they become arrays before garbage collection has to traverse them
+RUNS_PER_STATEMENT = 500
 
 _METRIC = ("run_uuid", "key", "step", "timestamp", "value", "is_nan")
 _RUN = ("run_uuid", "name", "start_time", "end_time", "artifact_uri", "experiment_id", "lifecycle_stage")
@@ -31,21 +31,21 @@ _latest = table("latest_metrics", *map(column, _METRIC))
 
 
 class SqlStore:
-    """A database that MLflow keeps, at the SQLAlchemy address `uri`."""
+    """A database of MLflow at the SQLAlchemy URL `uri`."""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
 
     def runs(self, kind: Kind, *, sweep: str | None = None, values: bool = True) -> list[StoredRun]:
         """See `Store`."""
-        chosen = _chosen(kind, sweep)
+        run_ids = _run_ids(kind, sweep)
         with self._connection() as connection:
-            tags = _texts(connection.execute(_of(_tags, chosen)))
-            params = _texts(connection.execute(_of(_params, chosen))) if values else {}
-            last = connection.execute(_last(chosen)).all() if values else []
+            tags = _by_run(connection.execute(_keys_and_values(_tags, run_ids)))
+            params = _by_run(connection.execute(_keys_and_values(_params, run_ids))) if values else {}
+            last = connection.execute(_last_values(run_ids)).all() if values else []
             rows = connection.execute(
                 select(*(_runs.c[name] for name in _RUN[:5]))
-                .where(_runs.c.run_uuid.in_(chosen))
+                .where(_runs.c.run_uuid.in_(run_ids))
                 .order_by(_runs.c.start_time, _runs.c.run_uuid)
             ).all()
         metrics: dict[str, dict[str, float]] = defaultdict(dict)
@@ -69,7 +69,7 @@ class SqlStore:
         ]
 
     def search(self, query: str) -> list[StoredRun]:
-        """See `Store`; MLflow itself reads its filter strings."""
+        """See `Store`; MLflow parses its own filter strings."""
         from analysis.store.mlflow_client import ClientStore
 
         return ClientStore(self._uri).search(query)
@@ -79,28 +79,28 @@ class SqlStore:
         collector = PointCollector()
         ids = [run.id for run in runs]
         with self._connection() as connection:
-            for some in _portions(ids):
+            for batch in _batches(ids):
                 query = select(*(_metrics.c[name] for name in _METRIC[:4]), _value(_metrics)).where(
-                    _metrics.c.run_uuid.in_(some)
+                    _metrics.c.run_uuid.in_(batch)
                 )
                 for rows in _chunks(connection, query):
                     collector.add(*zip(*rows, strict=True))
         return collector.points()
 
-    def marks(self, runs: Sequence[StoredRun]) -> dict[str, str]:
-        """See `Store`: MLflow only ever adds points to a run, and keeps the last one of each metric by itself."""
+    def fingerprints(self, runs: Sequence[StoredRun]) -> dict[str, str]:
+        """See `Store`: the number of points and the last values suffice, as MLflow only ever adds points to a run."""
         ids = [run.id for run in runs]
         counts: dict[str, int] = {}
         last: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
         with self._connection() as connection:
-            for some in _portions(ids):
+            for batch in _batches(ids):
                 in_run = _metrics.c.run_uuid
-                counted = select(in_run, func.count()).where(in_run.in_(some)).group_by(in_run)
+                counted = select(in_run, func.count()).where(in_run.in_(batch)).group_by(in_run)
                 counts |= {row[0]: row[1] for row in connection.execute(counted)}
-                latest = select(*(_latest.c[name] for name in _METRIC)).where(_latest.c.run_uuid.in_(some))
+                latest = select(*(_latest.c[name] for name in _METRIC)).where(_latest.c.run_uuid.in_(batch))
                 for run, *point in connection.execute(latest):
                     last[run].append(tuple(point))
-        return {id: mark(counts.get(id, 0), sorted(last[id])) for id in ids}
+        return {id: fingerprint(counts.get(id, 0), sorted(last[id])) for id in ids}
 
     def text(self, run: StoredRun, artifact: str) -> str:
         """See `Store`."""
@@ -113,10 +113,10 @@ class SqlStore:
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
-        """A connection for a few reads.
+        """A connection for reading.
 
         Raises:
-            UserError: the database does not answer, or is not MLflow's.
+            UserError: the database does not answer, or is not one of MLflow.
         """
         engine = create_engine(self._uri)
         try:
@@ -129,8 +129,8 @@ class SqlStore:
             engine.dispose()
 
 
-def _chosen(kind: Kind, sweep: str | None) -> Select[Any]:
-    """Ids of the runs of that kind that are not deleted."""
+def _run_ids(kind: Kind, sweep: str | None) -> Select[Any]:
+    """Query for the ids of the runs of a kind that are not deleted."""
     query = (
         select(_runs.c.run_uuid)
         .join(_tags, _tags.c.run_uuid == _runs.c.run_uuid)
@@ -142,13 +142,13 @@ def _chosen(kind: Kind, sweep: str | None) -> Select[Any]:
     return query.where(_runs.c.experiment_id.in_(experiment))
 
 
-def _of(source: Any, chosen: Select[Any]) -> Select[Any]:
-    return select(source.c.run_uuid, source.c.key, source.c.value).where(source.c.run_uuid.in_(chosen))
+def _keys_and_values(source: Any, run_ids: Select[Any]) -> Select[Any]:
+    return select(source.c.run_uuid, source.c.key, source.c.value).where(source.c.run_uuid.in_(run_ids))
 
 
-def _last(chosen: Select[Any]) -> Select[Any]:
+def _last_values(run_ids: Select[Any]) -> Select[Any]:
     columns = (_latest.c.run_uuid, _latest.c.key, _latest.c.step, _value(_latest))
-    return select(*columns).where(_latest.c.run_uuid.in_(chosen))
+    return select(*columns).where(_latest.c.run_uuid.in_(run_ids))
 
 
 def _value(source: Any) -> Any:
@@ -156,20 +156,20 @@ def _value(source: Any) -> Any:
 
 
 def _chunks(connection: Connection, query: Select[Any]) -> Iterator[Sequence[Any]]:
-    """Rows as the driver has them: SQLAlchemy's own would cost as much again as reading them."""
+    """Rows of the database driver: wrapping them in SQLAlchemy's doubles the time to read."""
     cursor = connection.connection.cursor()
     cursor.execute(str(query.compile(connection, compile_kwargs={"literal_binds": True})))
     while rows := cursor.fetchmany(CHUNK):
         yield rows
 
 
-def _portions(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (ids[start : start + NAMED] for start in range(0, len(ids), NAMED))
+def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (ids[start : start + RUNS_PER_STATEMENT] for start in range(0, len(ids), RUNS_PER_STATEMENT))
 
 
-def _texts(rows: Iterable[Any]) -> dict[str, dict[str, str]]:
-    """Keys and values of each run."""
-    texts: dict[str, dict[str, str]] = defaultdict(dict)
+def _by_run(rows: Iterable[Any]) -> dict[str, dict[str, str]]:
+    """By run its values by key."""
+    values: dict[str, dict[str, str]] = defaultdict(dict)
     for run, key, value in rows:
-        texts[run][key] = value
-    return texts
+        values[run][key] = value
+    return values

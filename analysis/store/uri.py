@@ -1,4 +1,4 @@
-"""Tracking URIs, and what MLflow makes of them. Standard library only."""
+"""Tracking URIs, MLflow's settings, and its errors in one line. Standard library only."""
 
 import os
 from urllib.parse import urlsplit
@@ -6,24 +6,24 @@ from urllib.parse import urlsplit
 from ottt.errors import first_line
 
 _DATABASES = frozenset({"sqlite", "postgresql", "mysql", "mssql"})
-_AWAY = (  # what says that nobody answers at the address, or a proxy in place of the server
+_UNREACHABLE = (  # texts of errors where nothing answers at the address, or a proxy in place of the server
     "Max retries exceeded",
     "Connection aborted",
     "Connection refused",
     *(f"error code {code}" for code in (502, 503, 504)),
 )
-_SETTINGS = {  # of MLflow
+_MLFLOW_SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # by itself MLflow tries for four minutes
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # MLflow's default retries for four minutes
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",  # s
 }
 
 
 def set_up_mlflow() -> None:
-    """Settings of MLflow that the environment leaves open; it reads them when it is imported."""
-    for name, value in _SETTINGS.items():
+    """Set what the environment leaves open; call this before MLflow is imported, which reads the settings then."""
+    for name, value in _MLFLOW_SETTINGS.items():
         os.environ.setdefault(name, value)
 
 
@@ -39,12 +39,12 @@ def shown_uri(uri: str) -> str:
 
 
 def is_away(error: Exception) -> bool:
-    """Whether what MLflow or a database raised says that the server does not answer, so that it may come back."""
-    return any(sign in first_line(error) for sign in _AWAY)
+    """Whether an error of MLflow or a database means that the server does not answer, so that a retry can help."""
+    return any(sign in first_line(error) for sign in _UNREACHABLE)
 
 
 def explained(error: Exception) -> str:
-    """What MLflow or a database raised, in one line."""
+    """An error of MLflow or a database in one line."""
     text = first_line(error)
     if "error code 401" in text:
         return "the server refuses user name or password: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"

@@ -1,4 +1,4 @@
-"""At which epoch of a trial its metrics are reported."""
+"""Selects the epoch of each trial at which its metrics are reported."""
 
 import math
 
@@ -11,9 +11,9 @@ LAST = "last"
 BEST_VAL = "best-val"
 PAPER = "paper"
 
-CHOSEN_BY = "val/top1"  # what "best-val" looks at
+CHOSEN_BY = "val/top1"  # metric by which "best-val" selects
 
-# By name: the rule as a note under a table says it.
+# By name the rule as worded in footnotes.
 RULES = {
     LAST: "at the last epoch of finished trials",
     BEST_VAL: f"at the epoch of the best {CHOSEN_BY} (the first of equals) of finished trials",
@@ -22,45 +22,45 @@ RULES = {
 
 
 def select(runs: pd.DataFrame, history: pd.DataFrame, *, rule: str, metric: str) -> pd.DataFrame:
-    """`runs` with every metric as it was at the epoch that `rule` chooses, trial by trial.
+    """`runs` with the value of every metric at the epoch that `rule` selects for the trial.
 
     Args:
         runs: see `analysis.load.runs`.
         history: see `analysis.load.history`.
-        rule: key of RULES. "last": `runs` as they are. "best-val": the epoch of the best CHOSEN_BY, the first of
-            equals. "paper": the best epoch of `metric` itself, which flatters and is said to.
-        metric: that will be reported.
+        rule: key of RULES. "last": `runs` unchanged. "best-val": the epoch of the best CHOSEN_BY, the first of
+            equals. "paper": the best epoch of `metric` itself; optimistic, and labelled so.
+        metric: metric to report.
 
     Returns:
-        The same rows. Where a rule chooses among epochs, the column `selected_epoch` says which (NaN where the trial
-        never measured what the rule looks at; its metrics are then NaN too).
+        The same rows. "best-val" and "paper" add the column `selected_epoch` (NaN for trials that never measured the
+        metric by which the rule selects; their metrics are then NaN too).
 
     Raises:
-        UserError: an unknown rule or metric; no trial has measured what the rule looks at; a metric of which
-            neither direction is better.
+        UserError: an unknown rule or metric, no trial has measured the metric by which the rule selects, or neither
+            direction of it is better.
     """
     if rule not in RULES:
         raise UserError(f"rule must be one of {', '.join(RULES)}, got {rule!r}")
     if rule == LAST:
         return runs
-    looked_at = known_metric(CHOSEN_BY if rule == BEST_VAL else metric)
-    if looked_at.better is None:
+    deciding = known_metric(CHOSEN_BY if rule == BEST_VAL else metric)
+    if deciding.better is None:
         raise UserError(f"rule {rule} needs a metric with a better direction, {metric} has none")
-    chosen = _best_epochs(history[history["metric"] == looked_at.name], lowest=looked_at.better == "lower")
+    chosen = _best_epochs(history[history["metric"] == deciding.name], lowest=deciding.better == "lower")
     if chosen.empty:
-        raise UserError(f"rule {rule} needs {looked_at.name}, which no trial of this sweep has measured")
-    return _at(runs, history, chosen, rule)
+        raise UserError(f"rule {rule} needs {deciding.name}, which no trial of this sweep has measured")
+    return _at_epochs(runs, history, chosen, rule)
 
 
 def _best_epochs(points: pd.DataFrame, *, lowest: bool) -> "pd.Series[int]":
-    """By trial the epoch of its best value, the first of equals."""
+    """By trial the epoch of its best finite value, the first of equals."""
     values = points["value"].where(points["value"].abs() < math.inf)
     ordered = points.assign(value=values).dropna(subset="value")
     ordered = ordered.sort_values(["value", "epoch"], ascending=[lowest, True], kind="stable")
     return ordered.drop_duplicates("trial").set_index("trial")["epoch"]
 
 
-def _at(runs: pd.DataFrame, history: pd.DataFrame, chosen: "pd.Series[int]", rule: str) -> pd.DataFrame:
+def _at_epochs(runs: pd.DataFrame, history: pd.DataFrame, chosen: "pd.Series[int]", rule: str) -> pd.DataFrame:
     there = history[history["epoch"] == history["trial"].map(chosen)]
     wide = there.pivot(index="trial", columns="metric", values="value").reindex(runs["trial"])
     columns = {name: wide[name].to_numpy() for name in wide.columns}

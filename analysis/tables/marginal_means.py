@@ -1,8 +1,8 @@
-"""Means over everything but the settings of interest, without mixing what cannot be compared."""
+"""Marginal means: a metric by some settings, averaged over the other axes without bias from missing combinations."""
 
 import itertools
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +12,8 @@ import pandas as pd
 
 from analysis.dtypes import column
 from analysis.lookup import known_metric, planned_axes
-from analysis.statistics.few_seeds import estimate
-from analysis.tables.comparison import COUNTS
+from analysis.statistics import estimate
+from analysis.tables.variants import status_counts
 from ottt.errors import UserError
 from ottt.schema import Status
 
@@ -22,17 +22,17 @@ Key = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Marginal:
-    """A metric by some settings, averaged over the sweep's others.
+    """A metric by some settings, averaged over the other axes of the sweep.
 
     Attributes:
-        settings: of interest.
-        averaged: axes that the means run over.
-        blocks: combinations of values of `averaged` planned for every row: all means run over exactly these.
-        dropped: combinations left out because some row does not plan them.
+        settings: settings that the table shows.
+        averaged: axes that are averaged over.
+        blocks: combinations of values of `averaged` that are planned for every row; all means are over these.
+        dropped: combinations left out because they are not planned for every row.
         table: one row per combination of `settings` in the plan, in its order, with the columns
             one per setting.
-            planned, and as columns of `analysis.tables.COUNTS` how many trials stand in each status: all trials.
-            n: seeds for which every block has a finite value; only these enter what follows.
+            planned, and as columns of `analysis.tables.COUNTS` the number of trials per status.
+            n: number of seeds with a finite value in every block; only these count below.
             values: dict from seed to the mean over the blocks.
             mean, sd, ci_low, ci_high: `analysis.statistics.estimate` of the values.
     """
@@ -47,44 +47,42 @@ class Marginal:
 def marginal(runs: pd.DataFrame, settings: Sequence[str], *, metric: str = "test/top1") -> Marginal:
     """`metric` by `settings`, over the seeds, averaged over the sweep's other axes.
 
-    A mean of one row and that of another run over the same combinations of the other axes, so that they differ by
-    `settings` alone. Axes that `settings` determine (they move together) are not averaged over.
+    All rows are averaged over the same combinations of the other axes, so that they differ in `settings` only. Axes
+    that `settings` determine are not averaged over.
 
     Raises:
-        UserError: an unknown metric or setting, or no combination of the other axes that every row has.
+        UserError: an unknown metric or setting, or no combination of the other axes is planned for every row.
     """
     known_metric(metric)
     if unknown := [key for key in settings if key not in runs.columns]:
         raise UserError(*(f"{key} is not a setting of these runs" for key in unknown))
-    rows = _by(runs, settings)
+    groups = _grouped(runs, settings)
     averaged = tuple(
         axis
         for axis in planned_axes(runs)
-        if axis not in settings and any(len(set(_keys(part, [axis]))) > 1 for part in rows.values())
+        if axis not in settings and any(len(set(_keys(part, [axis]))) > 1 for part in groups.values())
     )
-    planned = [dict.fromkeys(_keys(part, averaged)) for part in rows.values()]
-    every = dict.fromkeys(itertools.chain.from_iterable(planned))
-    blocks = tuple(key for key in every if all(key in one for one in planned))
+    combinations = [dict.fromkeys(_keys(part, averaged)) for part in groups.values()]
+    planned_anywhere = dict.fromkeys(itertools.chain.from_iterable(combinations))
+    blocks = tuple(key for key in planned_anywhere if all(key in planned for planned in combinations))
     if not blocks:
-        raise UserError(
-            f"{', '.join(settings)}: no values of {', '.join(averaged)} are planned for all of them to be compared at"
-        )
-    dropped = tuple(key for key in every if key not in blocks)
-    found = [_row(part, averaged, blocks, metric) for part in rows.values()]
-    values = {setting: column(key[place] for key in rows) for place, setting in enumerate(settings)}
-    table = pd.concat([pd.DataFrame(values), pd.DataFrame(found)], axis="columns")
+        raise UserError(f"no values of {', '.join(averaged)} are planned for all values of {', '.join(settings)}")
+    dropped = tuple(key for key in planned_anywhere if key not in blocks)
+    rows = [_row(part, averaged, blocks, metric) for part in groups.values()]
+    values = {setting: column(key[index] for key in groups) for index, setting in enumerate(settings)}
+    table = pd.concat([pd.DataFrame(values), pd.DataFrame(rows)], axis="columns")
     return Marginal(tuple(settings), averaged, blocks, dropped, table)
 
 
-def _by(runs: pd.DataFrame, settings: Sequence[str]) -> dict[Key, pd.DataFrame]:
-    places: dict[Key, list[int]] = defaultdict(list)
-    for place, key in enumerate(_keys(runs, settings)):
-        places[key].append(place)
-    return {key: runs.iloc[found] for key, found in places.items()}
+def _grouped(runs: pd.DataFrame, settings: Sequence[str]) -> dict[Key, pd.DataFrame]:
+    positions: dict[Key, list[int]] = defaultdict(list)
+    for position, key in enumerate(_keys(runs, settings)):
+        positions[key].append(position)
+    return {key: runs.iloc[found] for key, found in positions.items()}
 
 
 def _keys(rows: pd.DataFrame, settings: Sequence[str]) -> list[Key]:
-    """The values of the settings, row by row; NaN and None are one."""
+    """The values of the settings, row by row, with None for NaN."""
     columns = [[None if pd.isna(value) else value for value in rows[setting].tolist()] for setting in settings]
     return list(zip(*columns, strict=True)) if columns else [()] * len(rows)
 
@@ -100,14 +98,13 @@ def _row(rows: pd.DataFrame, averaged: Sequence[str], blocks: Sequence[Key], met
         for seed, found in sorted(by_seed.items())
         if all(key in found for key in blocks)
     }
-    level, statuses = estimate(list(values.values())), Counter(rows["status"])
+    mean = estimate(list(values.values()))
     return {
-        "planned": len(rows),
-        **{name: statuses[status] for status, name in COUNTS.items()},
-        "n": level.n,
+        **status_counts(rows["status"]),
+        "n": mean.n,
         "values": values,
-        "mean": level.mean,
-        "sd": level.sd,
-        "ci_low": level.low,
-        "ci_high": level.high,
+        "mean": mean.mean,
+        "sd": mean.sd,
+        "ci_low": mean.low,
+        "ci_high": mean.high,
     }

@@ -1,8 +1,8 @@
-"""The paper's numbers beside measured ones.
+"""Compares measured variants with the numbers of the paper.
 
-`published.csv` holds the results reported by Xiao, Meng, Zhang, He, Lin: "Online Training Through Time for Spiking
-Neural Networks", NeurIPS 2022, arXiv 2210.04195, gathered from secondary readings: means and standard deviations of
-3 runs, as fractions, each run at its best test epoch. Cite the paper, not this file.
+`published.csv` holds the results of Xiao, Meng, Zhang, He, Lin: "Online Training Through Time for Spiking Neural
+Networks", NeurIPS 2022, arXiv 2210.04195, collected from secondary sources: means and standard deviations of 3 runs, as
+fractions, each run at its best test epoch. Cite the paper, not this file.
 """
 
 import math
@@ -15,10 +15,9 @@ from typing import Any
 import pandas as pd
 
 from analysis.lookup import known_metric, planned_axes
-from analysis.statistics.few_seeds import Estimate, estimate
-from analysis.tables.comparison import COUNTS
+from analysis.statistics import Estimate, estimate
 from analysis.tables.epoch_selection import LAST, PAPER, RULES
-from analysis.tables.footnotes import absent, selection
+from analysis.tables.footnotes import left_out_note, metric_note
 from analysis.tables.variants import variants
 from analysis.text import numbers
 from analysis.text.columns import TextColumn, columns, done, settings
@@ -28,7 +27,7 @@ from ottt.schema import Metric
 FILE = Path(__file__).with_name("published.csv")
 CITATION = "Xiao et al., Online Training Through Time for Spiking Neural Networks, NeurIPS 2022"
 
-# What must agree for a variant to stand beside a published number: the file's columns and the settings.
+# By column of the file the setting that must agree for a variant to be compared with its row.
 MATCHED = {
     "data": "data.name",
     "model": "model.name",
@@ -40,24 +39,24 @@ MATCHED = {
 
 @dataclass(frozen=True)
 class Against:
-    """Measured variants beside published numbers.
+    """Measured variants and published numbers.
 
     Attributes:
-        sweep: its name.
-        metric: what is compared, in finished trials.
+        sweep: name of the sweep.
+        metric: metric that is compared, in finished trials.
         rule: key of `analysis.tables.epoch_selection.RULES`.
         axes: settings that tell the variants apart.
-        notes: sentences without which the table would be misread.
+        notes: footnotes of the table.
         table: one row per variant that has a published number, in the plan's order, with the columns
-            variant, label: identity and readable name; one per axis.
-            planned, and as columns of `analysis.tables.COUNTS` how many trials stand in each status.
+            variant, label: hash and readable name of the variant; one per axis.
+            planned, and as columns of `analysis.tables.COUNTS` the number of trials per status.
             n, mean, sd, ci_low, ci_high: `analysis.statistics.estimate` of the measured values.
             values: dict from seed to value.
             epochs: mean number of epochs of finished trials.
-            published, published_sd, published_n: NaN where the paper states none.
+            published, published_sd, published_n: mean, standard deviation and number of runs; NaN if not stated.
             difference: mean - published.
-            standard_errors: difference / sqrt(sd^2 / n + published_sd^2 / published_n); NaN without a spread on
-                either side.
+            standard_errors: difference / sqrt(sd^2 / n + published_sd^2 / published_n); NaN if either
+                spread is unknown.
     """
 
     sweep: str
@@ -70,7 +69,7 @@ class Against:
 
 @cache
 def published() -> pd.DataFrame:
-    """The file: data, model, T, rule, update, metric, mean, sd, n, best; NaN where the paper states none."""
+    """The file: data, model, T, rule, update, metric, mean, sd, n, best; NaN for what the paper does not state."""
     return pd.read_csv(FILE)
 
 
@@ -78,74 +77,73 @@ def against_paper(runs: pd.DataFrame, *, metric: str = "test/top1") -> Against:
     """The variants for which the paper reports a number: same data set, network, time steps and update rule.
 
     Raises:
-        UserError: an unknown metric, or no variant that the paper reports.
+        UserError: an unknown metric, or no variant for which the paper reports a number.
     """
-    measured, rule = known_metric(metric), runs.attrs.get("rule", LAST)
+    known, rule = known_metric(metric), runs.attrs.get("rule", LAST)
     axes = planned_axes(runs)
     matched = [setting for setting in MATCHED.values() if setting in runs.columns]
-    members = variants(runs, metric=metric, settings=tuple(dict.fromkeys((*axes, *matched))))
+    found = variants(runs, metric=metric, settings=tuple(dict.fromkeys((*axes, *matched))))
     rows: list[dict[str, Any]] = []
-    for one in members:
-        number = _numbers().get((metric, *(one.settings.get(setting) for setting in MATCHED.values())))
-        if number is not None:
-            level = estimate(list(one.values.values()))
-            counts = {name: one.statuses[status] for status, name in COUNTS.items()}
-            identity = {"variant": one.id, "label": one.label, **{axis: one.settings[axis] for axis in axes}}
-            numbers = {"epochs": one.means["epochs"], "values": dict(one.values), **_beside(level, number)}
-            rows.append({**identity, "planned": one.statuses.total(), **counts, **numbers})
+    for variant in found:
+        reported = _reporteds().get((metric, *(variant.settings.get(key) for key in MATCHED.values())))
+        if reported is not None:
+            identity = {"variant": variant.id, "label": variant.label} | {axis: variant.settings[axis] for axis in axes}
+            measured = {"epochs": variant.means["epochs"], "values": dict(variant.values)}
+            mean = estimate(list(variant.values.values()))
+            rows.append({**identity, **variant.counts, **measured, **_compared(mean, reported)})
     if not rows:
-        raise UserError(f"against paper needs a variant with a published {metric}, {_closest(metric)}")
+        raise UserError(f"against paper needs a variant with a published {metric}, {_data_sets(metric)}")
     table = pd.DataFrame(rows)
     for axis in axes:
         table[axis] = pd.Series([row[axis] for row in rows], dtype=object)
-    notes = _notes(table, measured, rule, len(members))
-    return Against(runs.attrs.get("sweep", ""), measured, rule, axes, notes, table)
+    notes = _notes(table, known, rule, len(found))
+    return Against(runs.attrs.get("sweep", ""), known, rule, axes, notes, table)
 
 
 @cache
-def _numbers() -> dict[tuple[Any, ...], dict[Any, Any]]:
-    """The rows of the file by metric and what must agree."""
+def _reporteds() -> dict[tuple[Any, ...], dict[Any, Any]]:
+    """The rows of the file, by metric and the settings that must agree."""
     return {(row["metric"], *(row[name] for name in MATCHED)): row for row in published().to_dict("records")}
 
 
-def _beside(level: Estimate, number: Mapping[str, Any]) -> dict[str, float]:
-    difference = level.mean - number["mean"]
-    error = math.sqrt(level.sd**2 / level.n + number["sd"] ** 2 / number["n"]) if level.n else math.nan
+def _compared(measured: Estimate, reported: Mapping[str, Any]) -> dict[str, float]:
+    difference = measured.mean - reported["mean"]
+    error = math.sqrt(measured.sd**2 / measured.n + reported["sd"] ** 2 / reported["n"]) if measured.n else math.nan
     return {
-        "n": level.n,
-        "mean": level.mean,
-        "sd": level.sd,
-        "ci_low": level.low,
-        "ci_high": level.high,
-        "published": float(number["mean"]),
-        "published_sd": float(number["sd"]),
-        "published_n": float(number["n"]),
+        "n": measured.n,
+        "mean": measured.mean,
+        "sd": measured.sd,
+        "ci_low": measured.low,
+        "ci_high": measured.high,
+        "published": float(reported["mean"]),
+        "published_sd": float(reported["sd"]),
+        "published_n": float(reported["n"]),
         "difference": difference,
         "standard_errors": difference / error if error > 0 else math.nan,
     }
 
 
-def _closest(metric: str) -> str:
+def _data_sets(metric: str) -> str:
     known = published()
     sets = ", ".join(dict.fromkeys(known.loc[known["metric"] == metric, "data"]))
     return f"which there is for {sets} with the paper's network and T" if sets else "which there is for none"
 
 
 def _notes(table: pd.DataFrame, metric: Metric, rule: str, variants: int) -> tuple[str, ...]:
-    unlike = "" if rule == PAPER else " The paper's are at each run's best test epoch: to compare alike, --rule paper."
+    unlike = "" if rule == PAPER else " The paper's are at each run's best test epoch: --rule paper does the same here."
     candidates = [
-        selection(metric, RULES[rule]),
-        f"published: {CITATION}, as gathered from secondary readings; ± is the standard deviation over runs.{unlike}",
+        metric_note(metric, RULES[rule]),
+        f"published: {CITATION}, collected from secondary sources; ± is the standard deviation over runs.{unlike}",
         "Data set, network, time steps and update rule agree; other settings may not, epochs and splits among them.",
         "SE: the difference over its standard error, from both spreads; none where either is unknown.",
-        f"{variants - len(table)} variants have no published number." if variants > len(table) else "",
-        absent(table, metric),
+        f"Without a published number: {variants - len(table)} of {variants} variants." if variants > len(table) else "",
+        left_out_note(table, metric),
     ]
     return tuple(note for note in candidates if note)
 
 
 @columns.register
-def _of_against(result: Against, *, detailed: bool) -> list[TextColumn]:
+def _against_columns(result: Against, *, detailed: bool) -> list[TextColumn]:
     table = result.table
     records = table.to_dict("records")
     differing = [axis for axis in result.axes if len(set(map(repr, table[axis]))) > 1] or list(result.axes)
@@ -154,11 +152,11 @@ def _of_against(result: Against, *, detailed: bool) -> list[TextColumn]:
         done(table),
         TextColumn("epochs", tuple(numbers.quantity(row["epochs"]) for row in records), dispensable=True),
         TextColumn(f"{result.metric.name} ± sd", tuple(numbers.with_spread(row["mean"], row["sd"]) for row in records)),
-        TextColumn("published ± sd", tuple(_published(row) for row in records)),
+        TextColumn("published ± sd", tuple(_published_mean(row) for row in records)),
         TextColumn("difference", tuple(numbers.signed(row["difference"]) for row in records)),
         TextColumn("SE", tuple(numbers.signed(row["standard_errors"], 2) for row in records)),
     ]
 
 
-def _published(row: dict[Any, Any]) -> str:
+def _published_mean(row: dict[Any, Any]) -> str:
     return numbers.with_spread(row["published"], row["published_sd"])

@@ -1,4 +1,4 @@
-"""Two-way tables: one setting down, another across."""
+"""Two-way tables: a metric by two settings, one in the rows and one in the columns."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.lookup import known_metric
 from analysis.tables.epoch_selection import LAST, RULES
-from analysis.tables.footnotes import absent, selection
+from analysis.tables.footnotes import left_out_note, metric_note
 from analysis.tables.marginal_means import Marginal, marginal
 from analysis.text import numbers
 from analysis.text.columns import TextColumn, columns, printable
@@ -21,12 +21,12 @@ class Crossing:
     """A metric by two settings.
 
     Attributes:
-        sweep: its name.
-        metric: what is shown, in finished trials.
+        sweep: name of the sweep.
+        metric: metric that is shown, in finished trials.
         rule: key of `analysis.tables.epoch_selection.RULES`.
-        rows, cols: the settings.
-        notes: sentences without which the table would be misread.
-        table: one row per cell of the crossing, see `analysis.tables.marginal_means.Marginal`.
+        rows, cols: settings in the rows and in the columns.
+        notes: footnotes of the table.
+        table: one row per cell, see `analysis.tables.marginal_means.Marginal`.
     """
 
     sweep: str
@@ -42,18 +42,18 @@ def cross(runs: pd.DataFrame, *, rows: str, cols: str, metric: str = "test/top1"
     """`metric` by the settings `rows` and `cols`, over the seeds, averaged over the sweep's other axes.
 
     Raises:
-        UserError: see `analysis.tables.marginal_means.marginal`; or twice the same setting.
+        UserError: see `analysis.tables.marginal_means.marginal`; or the same setting twice.
     """
     if rows == cols:
         raise UserError(f"rows and cols must be two settings, got {rows} twice")
-    measured, rule = known_metric(metric), runs.attrs.get("rule", LAST)
+    known, rule = known_metric(metric), runs.attrs.get("rule", LAST)
     found = marginal(runs, [rows, cols], metric=metric)
-    notes = tuple(note for note in _notes(found, measured, RULES[rule]) if note)
-    return Crossing(runs.attrs.get("sweep", ""), measured, rule, rows, cols, notes, found.table)
+    notes = tuple(note for note in _notes(found, known, RULES[rule]) if note)
+    return Crossing(runs.attrs.get("sweep", ""), known, rule, rows, cols, notes, found.table)
 
 
-def averaging(found: Marginal) -> str:
-    """What the means run over besides seeds; empty for nothing."""
+def averaging_note(found: Marginal) -> str:
+    """The axes that are averaged over besides seeds; empty if there are none."""
     if not found.averaged:
         return ""
     names = ", ".join(found.averaged)
@@ -64,18 +64,18 @@ def averaging(found: Marginal) -> str:
 
 def _notes(found: Marginal, metric: Metric, rule: str) -> list[str]:
     spread = "± is the standard deviation over seeds, n their number."
-    short = found.table[found.table["n"] < found.table["n"].max()]
+    incomplete = found.table[found.table["n"] < found.table["n"].max()]
     return [
-        selection(metric, rule),
+        metric_note(metric, rule),
         spread if found.table["n"].max() > 1 else "No cell has two complete seeds: no spread.",
-        averaging(found),
-        "(n=) marks cells of fewer complete seeds than others." if len(short) else "",
-        absent(found.table.assign(n=found.table["finished"]), metric),
+        averaging_note(found),
+        "(n=) marks cells of fewer complete seeds than others." if len(incomplete) else "",
+        left_out_note(found.table.assign(n=found.table["finished"]), metric),
     ]
 
 
 @columns.register
-def _of_crossing(result: Crossing, *, detailed: bool) -> list[TextColumn]:
+def _crossing_columns(result: Crossing, *, detailed: bool) -> list[TextColumn]:
     table = result.table
     down, across = _levels(table[result.rows]), _levels(table[result.cols])
     cells: Mapping[Any, Any] = {
@@ -83,11 +83,11 @@ def _of_crossing(result: Crossing, *, detailed: bool) -> list[TextColumn]:
     }
     most = int(table["n"].max())
     header = f"{result.rows} \\ {result.cols}"
-    found = [TextColumn(header, tuple(printable(level) for level in down), numeric=False)]
+    shown = [TextColumn(header, tuple(printable(level) for level in down), numeric=False)]
     for level in across:
-        texts = tuple(_cell(cells.get((repr(one), repr(level))), most) for one in down)
-        found.append(TextColumn(printable(level), texts))
-    return found
+        texts = tuple(_cell(cells.get((repr(row), repr(level))), most) for row in down)
+        shown.append(TextColumn(printable(level), texts))
+    return shown
 
 
 def _levels(values: pd.Series) -> Sequence[Any]:

@@ -1,4 +1,4 @@
-"""How much of a metric's variance each axis of a sweep explains."""
+"""Analysis of variance of a sweep: the share of a metric's variance that each axis and interaction explains."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -6,17 +6,18 @@ from dataclasses import asdict, dataclass
 import pandas as pd
 
 from analysis.lookup import known_metric, planned_axes
+from analysis.statistics import LEVEL
 from analysis.statistics.anova import RESIDUAL, analyse
-from analysis.statistics.few_seeds import LEVEL
 from analysis.tables.epoch_selection import LAST, RULES
-from analysis.tables.footnotes import absent, selection
+from analysis.tables.footnotes import left_out_note, metric_note
+from analysis.tables.variants import status_counts
 from analysis.text import numbers
 from analysis.text.columns import TextColumn, columns, printable
 from ottt.errors import UserError
 from ottt.schema import Metric, Status
 
 SEED = "seed"
-MOST_CELLS = 2000  # of the crossing of all axes
+MOST_CELLS = 2000  # combinations of all axes
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,11 @@ class Effects:
     """Main effects and interactions of a sweep's axes.
 
     Attributes:
-        sweep: its name.
-        metric: what is explained, in finished trials.
+        sweep: name of the sweep.
+        metric: metric whose variance is explained, in finished trials.
         rule: key of `analysis.tables.epoch_selection.RULES`.
-        notes: sentences without which the table would be misread.
-        table: one row per source of variance, in the columns of `analysis.statistics.anova.Term`.
+        notes: footnotes of the table.
+        table: one row per source of variance, with the columns of `analysis.statistics.anova.Term`.
     """
 
     sweep: str
@@ -42,9 +43,9 @@ def effects(runs: pd.DataFrame, *, metric: str = "test/top1") -> Effects:
     """The variance of `metric` over finished trials, by the axes of the sweep, their interactions and the seed.
 
     Raises:
-        UserError: an unknown metric, or no finished trials that differ in an axis, or values that form no crossing.
+        UserError: an unknown metric, no finished trials that differ in an axis, or more than MOST_CELLS combinations.
     """
-    measured, rule = known_metric(metric), runs.attrs.get("rule", LAST)
+    known, rule = known_metric(metric), runs.attrs.get("rule", LAST)
     finished = runs[runs["status"] == Status.FINISHED]
     values = finished[metric] if metric in finished else pd.Series(math.nan, index=finished.index)
     counted = finished[values.abs() < math.inf]
@@ -53,57 +54,50 @@ def effects(runs: pd.DataFrame, *, metric: str = "test/top1") -> Effects:
         raise UserError(f"effects need finished trials with a {metric} that differ in an axis, got {len(counted)}")
     cells = math.prod(len(set(map(repr, counted[axis]))) for axis in axes)
     if cells > MOST_CELLS:
-        raise UserError(f"effects need a crossing of at most {MOST_CELLS} cells, got {cells}: rank a search instead")
+        raise UserError(f"effects need at most {MOST_CELLS} combinations of axes, got {cells}: rank a search instead")
     factors = {axis: counted[axis].tolist() for axis in axes}
-    several = counted[SEED].nunique() > 1
-    if several:
+    has_seeds = counted[SEED].nunique() > 1
+    if has_seeds:
         factors[SEED] = counted[SEED].tolist()
-    terms = analyse(factors, counted[metric].tolist(), block=SEED if several else None)
+    terms = analyse(factors, counted[metric].tolist(), block=SEED if has_seeds else None)
     table = pd.DataFrame([asdict(term) for term in terms])
-    notes = tuple(note for note in _notes(runs, table, measured, RULES[rule], len(counted)) if note)
-    return Effects(runs.attrs.get("sweep", ""), measured, rule, notes, table)
+    notes = tuple(note for note in _notes(runs, table, known, RULES[rule], len(counted)) if note)
+    return Effects(runs.attrs.get("sweep", ""), known, rule, notes, table)
 
 
 def _notes(runs: pd.DataFrame, table: pd.DataFrame, metric: Metric, rule: str, counted: int) -> list[str]:
     aliased = table.loc[(table["df"] == 0) & (table["name"] != RESIDUAL), "name"].tolist()
-    counts = pd.DataFrame([_counts(runs) | {"n": counted}])
+    counts = pd.DataFrame([status_counts(runs["status"]) | {"n": counted}])
     shares = "share: of the variance over trials, less what noise alone would explain (epsilon squared)"
     return [
-        selection(metric, rule),
+        metric_note(metric, rule),
         f"{shares}; [low, high] its {LEVEL:.0%} interval from the noncentral F, as if the other terms were known.",
-        ""
-        if len(runs) == counted
-        else "Trials are missing: shares are of type II sums of squares and need not sum to 1.",
-        f"Not to be told from other terms in this sweep: {', '.join(aliased)}." if aliased else "",
-        "" if table["f"].notna().any() else "Nothing is left to estimate noise by: no interval, no test.",
+        "Trials are missing: shares are of type II sums of squares and need not sum to 1."
+        if counted < len(runs)
+        else "",
+        f"Cannot be separated from other terms in this sweep: {', '.join(aliased)}." if aliased else "",
+        "" if table["f"].notna().any() else "No degrees of freedom are left for the noise: no interval, no test.",
         "p is Fisher's, for normal noise of one variance; it is not adjusted." if table["p"].notna().any() else "",
-        absent(counts, metric),
+        left_out_note(counts, metric),
     ]
 
 
-def _counts(runs: pd.DataFrame) -> dict[str, int]:
-    from analysis.tables.comparison import COUNTS
-
-    statuses = runs["status"].value_counts()
-    return {name: int(statuses.get(status, 0)) for status, name in COUNTS.items()}
-
-
 @columns.register
-def _of_effects(result: Effects, *, detailed: bool) -> list[TextColumn]:
+def _effects_columns(result: Effects, *, detailed: bool) -> list[TextColumn]:
     table = result.table
     records = table.to_dict("records")
-    found = [
+    shown = [
         TextColumn("source", tuple(printable(name) for name in table["name"]), numeric=False),
         TextColumn("df", tuple(str(df) for df in table["df"])),
         TextColumn("share", tuple(numbers.percent(row["share"]) for row in records)),
     ]
     if table["low"].notna().any():
-        found += [
+        shown += [
             TextColumn(f"{LEVEL:.0%} interval", tuple(_interval(row["low"], row["high"]) for row in records)),
             TextColumn("F", tuple(numbers.quantity(row["f"]) for row in records), dispensable=True),
             TextColumn("p", tuple(numbers.p_value(row["p"]) for row in records)),
         ]
-    return found
+    return shown
 
 
 def _interval(low: float, high: float) -> str:

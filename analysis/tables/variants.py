@@ -1,8 +1,8 @@
-"""The trials of one variant, reduced to what a comparison needs."""
+"""The trials of each variant, summarised: values by seed, counts by status, means of costs."""
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,10 @@ import pandas as pd
 from ottt.errors import UserError
 from ottt.schema import Status
 
-# Columns that are means over finished trials, and the columns of runs that they come from.
+# By status the column that counts its trials.
+COUNTS = {status: status.replace("-", "_") for status in (*(status.value for status in Status), "missing")}
+
+# By column of a comparison that is a mean over finished trials, the column of runs that it averages.
 MEANS = {
     "rate": "rate/total",
     "synops": "energy/synops",
@@ -28,19 +31,19 @@ class Variant:
     """One variant of a sweep.
 
     Attributes:
-        id: its hash.
-        label: its readable name.
-        settings: values of the settings asked for; None where no trial has recorded one.
-        statuses: how many trials stand in each status.
-        values: seed -> last value of the metric, of finished trials that have a finite one.
-        means: the columns of MEANS, over finished trials; NaN where there is none or nothing was measured.
-        hours: time that all its trials took, however they ended; NaN where none has ended.
+        id: hash of the variant.
+        label: readable name.
+        settings: values of the settings asked for; None if no trial recorded one.
+        counts: see `status_counts`.
+        values: by seed the last value of the metric in finished trials, if finite.
+        means: the columns of MEANS; NaN if no trial finished or nothing was measured.
+        hours: total time of all trials, however they ended; NaN if none has ended.
     """
 
     id: str
     label: str
     settings: Mapping[str, Any]
-    statuses: Counter[str]
+    counts: Mapping[str, int]
     values: Mapping[int, float]
     means: Mapping[str, float]
     hours: float
@@ -50,7 +53,7 @@ def variants(runs: pd.DataFrame, *, metric: str, settings: Sequence[str]) -> lis
     """The variants in `runs` (see `analysis.load.runs`), in order of appearance.
 
     Raises:
-        UserError: no trials, a setting that is no column, or a seed twice in one variant.
+        UserError: no trials, a setting that is not a column, or a seed that occurs twice in a variant.
     """
     if runs.empty:
         raise UserError("runs must hold at least one trial, got none")
@@ -60,6 +63,12 @@ def variants(runs: pd.DataFrame, *, metric: str, settings: Sequence[str]) -> lis
         raise UserError(*(f"{label} must have each seed once, got one twice" for label in twice))
     groups = runs.groupby("variant", sort=False)
     return [_variant(str(variant), rows, metric, settings) for variant, rows in groups]
+
+
+def status_counts(statuses: Iterable[str]) -> dict[str, int]:
+    """The columns `planned`, the number of trials, and those of COUNTS, from the statuses of trials."""
+    found = Counter(statuses)
+    return {"planned": found.total(), **{name: found[status] for status, name in COUNTS.items()}}
 
 
 def _variant(variant: str, rows: pd.DataFrame, metric: str, settings: Sequence[str]) -> Variant:
@@ -73,7 +82,7 @@ def _variant(variant: str, rows: pd.DataFrame, metric: str, settings: Sequence[s
         id=variant,
         label=str(rows["label"].iloc[0]),
         settings={key: _first(rows[key]) for key in settings},
-        statuses=Counter(rows["status"]),
+        counts=status_counts(rows["status"]),
         values=values,
         means={name: float(_measured(finished, source).mean()) for name, source in MEANS.items()},
         hours=float(_measured(rows, "duration_s").sum(min_count=1)) / 3600,
@@ -81,11 +90,11 @@ def _variant(variant: str, rows: pd.DataFrame, metric: str, settings: Sequence[s
 
 
 def _measured(rows: pd.DataFrame, metric: str) -> "pd.Series[float]":
-    """The metric's column; NaN throughout where no trial of the sweep has measured it."""
+    """The column of the metric; all NaN if no trial of the sweep measured it."""
     return rows[metric] if metric in rows.columns else pd.Series(math.nan, index=rows.index)
 
 
 def _first(values: pd.Series) -> Any:
-    """The first value that a trial has recorded, as a builtin."""
+    """The first value that is not missing, as a builtin."""
     recorded = values.dropna().tolist()
     return recorded[0] if recorded else None

@@ -1,4 +1,4 @@
-"""Results as columns of text, the same for every format that people read."""
+"""Results as columns of text, shared by all output formats for people, and columns that several tables have."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from analysis.text import numbers
 
 @dataclass(frozen=True)
 class TextColumn:
-    """One column.
+    """One column of a table.
 
     Attributes:
-        header: its heading.
+        header: heading.
         cells: one text per row.
-        numeric: whether to align it right.
-        bold: index of the cell to stress, if any.
-        wraps: whether its cells may be spread over lines.
-        dispensable: whether the table makes sense without it.
+        numeric: whether to align the cells right.
+        bold: index of the cell to show in bold, if any.
+        wraps: whether cells can be broken into several lines.
+        dispensable: whether the column can be left out where the table is too wide.
     """
 
     header: str
@@ -32,7 +32,7 @@ class TextColumn:
 
 
 class Result(Protocol):
-    """What can be shown: a frozen dataclass with at least a table and what must be said under it."""
+    """A result that can be rendered: a frozen dataclass with at least a table and its footnotes."""
 
     @property
     def table(self) -> pd.DataFrame:
@@ -40,32 +40,32 @@ class Result(Protocol):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences without which the table would be misread."""
+        """Footnotes: sentences without which the table would be misread."""
 
 
 @singledispatch
 def columns(result: Result, *, detailed: bool) -> list[TextColumn]:
-    """The columns to show; what nothing was measured of is left out.
+    """The columns of a result, without those for which nothing was measured.
 
     Args:
-        result: what to show. Each kind of result registers its own layout.
-        detailed: whether there is room for intervals of means and full names of settings.
+        result: result to show; each type of result registers its own columns.
+        detailed: whether to show intervals of means and full names of settings.
     """
-    raise TypeError(f"no layout is known for {type(result).__name__}")
+    raise TypeError(f"no columns are registered for {type(result).__name__}")
 
 
 def measured(candidates: Iterable[TextColumn]) -> list[TextColumn]:
-    """Those that say anything."""
-    return [one for one in candidates if set(one.cells) - {"", numbers.ABSENT}]
+    """The columns with at least one value."""
+    return [column for column in candidates if set(column.cells) - {"", numbers.ABSENT}]
 
 
 def printable(value: object) -> str:
-    """`value` as text with control characters spelled out: none reaches a terminal or breaks a row."""
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in str(value))
+    """`value` as text with control characters escaped, so that none reaches a terminal or breaks a row."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(value))
 
 
 def settings(table: pd.DataFrame, axes: Iterable[str], *, short: bool) -> list[TextColumn]:
-    """A column per axis; `short`: named without its group where that is not ambiguous."""
+    """A column per axis; if `short`, headed by the last part of its key where that is unambiguous."""
     listed = list(axes)
     last_parts = [axis.rpartition(".")[2] for axis in listed]
     found = []
@@ -82,6 +82,6 @@ def _is_number(value: Any) -> bool:
 
 
 def done(table: pd.DataFrame) -> TextColumn:
-    """Finished of planned trials."""
+    """The column of finished and planned trials."""
     counts = zip(table["finished"], table["planned"], strict=True)
     return TextColumn("done", tuple(f"{finished}/{planned}" for finished, planned in counts))

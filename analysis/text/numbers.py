@@ -1,13 +1,13 @@
-"""Numbers as text, rounded to what is known of them."""
+"""Numbers as text, rounded to the digits that are known."""
 
 import math
 
 ABSENT = "-"
-_NOISE = 1e-12  # below it lies what subtracting floats leaves of equal numbers
+_NOISE = 1e-12  # smaller values are the rounding error of subtracting equal numbers
 
 
 def with_spread(mean: float, spread: float) -> str:
-    """`0.9731 ± 0.0042`: two digits of the spread, the mean to the same place; without a spread the mean."""
+    """`0.9731 ± 0.0042`: the spread to two digits, the mean to the same place; only the mean if there is no spread."""
     if math.isnan(mean):
         return ABSENT
     if math.isnan(spread):
@@ -17,7 +17,7 @@ def with_spread(mean: float, spread: float) -> str:
 
 
 def with_interval(value: float, low: float, high: float) -> str:
-    """`+0.012 [-0.003, +0.027]`: two digits of half the width; without an interval the value."""
+    """`+0.012 [-0.003, +0.027]`: rounded to two digits of half the width; only the value if there is no interval."""
     if math.isnan(value):
         return ABSENT
     if math.isnan(low) or math.isnan(high):
@@ -27,24 +27,24 @@ def with_interval(value: float, low: float, high: float) -> str:
 
 
 def signed(value: float, digits: int = 3) -> str:
-    """`+0.0123`: with its sign and so many significant digits."""
+    """`+0.0123`: with sign, to a number of significant digits."""
     return ABSENT if math.isnan(value) else f"{value:+#.{digits}g}".removesuffix(".")
 
 
 def interval(low: float, high: float) -> str:
-    """`[0.962, 0.984]`: two digits of half the width."""
+    """`[0.962, 0.984]`: rounded to two digits of half the width."""
     if math.isnan(low) or math.isnan(high):
         return ABSENT
     return _bounds(low, high, _places((low + high) / 2, (high - low) / 2))
 
 
 def plain(value: float, digits: int = 4) -> str:
-    """`value` with so many significant digits."""
+    """`0.9731`: to a number of significant digits."""
     return ABSENT if math.isnan(value) else f"{value:#.{digits}g}".removesuffix(".")
 
 
 def quantity(value: float) -> str:
-    """Three digits, and all that lie before the point: `0.125`, `12`, `4830`, `1.20e+07`."""
+    """Three significant digits, and all digits before the point: `0.125`, `12`, `4830`, `1.20e+07`."""
     if math.isnan(value):
         return ABSENT
     whole = value == round(value) or abs(value) >= 1000
@@ -68,14 +68,14 @@ def _bounds(low: float, high: float, places: int, sign: str = "") -> str:
 
 
 def _places(value: float, spread: float) -> int:
-    """Decimal places of the second digit of `spread`, or else of the fourth of `value`; below 0 for tens."""
+    """Decimal places up to the second digit of `spread`, without spread the fourth of `value`; negative for tens."""
     if spread > _NOISE:
         return 1 - _exponent(spread)
     return 3 - (_exponent(value) if abs(value) > _NOISE else 0)
 
 
 def _exponent(value: float) -> int:
-    """Power of ten of the first digit once rounded to two: 0.0996 -> -1."""
+    """Power of ten of the first digit after rounding to two digits: 0.0996 -> -1."""
     return int(f"{abs(value):.1e}".partition("e")[2])
 
 

@@ -1,4 +1,4 @@
-"""The `ottt` command. Its modules import what is heavy inside the commands that need it."""
+"""The `ottt` command. Its modules import heavy packages inside the commands that need them."""
 
 import os
 import sys
@@ -10,6 +10,8 @@ import typer
 from experiments.cli import cluster, datasets, doctor, mlflow, report, results, runs, sweep, sync, trial
 from experiments.interrupt import EXIT_INTERRUPTED
 from ottt.errors import UserError
+
+__all__ = ["app", "main"]
 
 EXIT_FAILURE = 1
 EXIT_USER = 2
@@ -36,12 +38,12 @@ app.command("doctor")(doctor.doctor)
 
 
 def main() -> int:
-    """Run the command; errors become lines on stderr. Returns the exit status."""
+    """Run the command; returns the exit status. Errors become lines on stderr."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
         status: int = app(arguments, prog_name="ottt", standalone_mode=False) or 0
         if status == EXIT_INTERRUPTED:
-            _leave(status)
+            _exit_at_once(status)
         return status
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
@@ -53,8 +55,8 @@ def main() -> int:
         return EXIT_USER if isinstance(error, UserError | typer.TyperException) else EXIT_FAILURE
 
 
-def _leave(status: int) -> NoReturn:
-    """End without Python's own clean-up, in which Ray's threads may abort the process after an interruption."""
+def _exit_at_once(status: int) -> NoReturn:
+    """End without Python's clean-up, in which Ray's threads can abort the process after an interruption."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

@@ -1,4 +1,4 @@
-"""Arguments that several commands take."""
+"""Arguments and options that several commands share."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,12 +6,12 @@ from typing import Annotated
 import typer
 
 from experiments.results.folder import Results
-from experiments.spec.studies import find_spec
+from experiments.sweep_spec.studies import find_spec
 from ottt.errors import UserError
 from ottt.plugins import load_plugin
 
 SpecArgument = Annotated[
-    str, typer.Argument(metavar="SPEC", help="YAML file of a sweep, or the name of a study that comes with this.")
+    str, typer.Argument(metavar="SPEC", help="YAML file of a sweep, or the name of a study that ships with OTTT Lab.")
 ]
 Overrides = Annotated[
     list[str] | None,
@@ -30,24 +30,24 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def with_plugins(overrides: list[str] | None, plugins: list[str] | None) -> list[str]:
-    """The overrides, and one that names the plugins: `--plugin a --plugin b` is `plugins=[a,b]`."""
+    """The overrides and, for `--plugin a --plugin b`, the override `plugins=[a,b]`."""
     return [*([f"plugins=[{','.join(plugins)}]"] if plugins else []), *(overrides or [])]
 
 
 def load_plugins(plugins: list[str] | None) -> None:
-    """Make known what they add, where no configuration names them."""
+    """Load plugins that no configuration names."""
     for name in plugins or ():
         load_plugin(name)
 
 
 def sweep_name(given: str, results: Results) -> str:
-    """Name of the sweep `given` by name or by spec; a name that was never run here is passed on."""
+    """Name of a sweep given by name or by spec; the name of a sweep that never ran here is returned unchanged."""
     if results.has_plan(given):
         return given
     try:
         path = find_spec(given)
     except UserError:
         return given
-    from experiments.spec.read import read_spec
+    from experiments.sweep_spec.read import read_spec
 
     return read_spec(path).name

@@ -1,4 +1,4 @@
-"""Commands for clusters."""
+"""Commands for clusters: `ottt cluster`."""
 
 import json
 import sys
@@ -18,20 +18,21 @@ if TYPE_CHECKING:
 AddressOption = Annotated[
     str,
     typer.Option(
-        envvar="RAY_API_SERVER_ADDRESS", metavar="URL", help="Of the cluster's dashboard, as this machine reaches it."
+        envvar="RAY_API_SERVER_ADDRESS", metavar="URL", help="URL of the cluster's dashboard, seen from this machine."
     ),
 ]
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Id of a submitted sweep, or the sweep's name.")]
-DASHBOARD = "http://127.0.0.1:8265"  # where `ray dashboard FILE` brings it
+DASHBOARD = "http://127.0.0.1:8265"  # where `ray dashboard FILE` forwards it
 
-app = typer.Typer(help="Check a cluster's file, submit sweeps to a cluster, follow them.", no_args_is_help=True)
+app = typer.Typer(help="Check launcher files, submit sweeps to a cluster, follow and stop them.", no_args_is_help=True)
 
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="File of `ray up`.")], as_json: JsonOption = False
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Launcher file of `ray up`.")],
+    as_json: JsonOption = False,
 ) -> None:
-    """Check a cluster's file offline: Ray's schema, versions, shared storage, open ports, passwords.
+    """Check a launcher file offline: Ray's schema, versions, shared storage, open ports, passwords.
 
     Example: ottt cluster check cluster.yaml
     """
@@ -56,16 +57,16 @@ def submit(
         str | None,
         typer.Option(metavar="DIR", help="Folder of results on the cluster (default: OTTT_RESULTS of its head)."),
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", help="Show what the sweep prints, until it ends.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Print the sweep's output until it ends.")] = False,
     address: AddressOption = DASHBOARD,
     as_json: JsonOption = False,
 ) -> int:
-    """Have a cluster run a sweep: it goes on when this machine is gone.
+    """Submit a sweep to a cluster, where it keeps running when this machine is gone.
 
     Example: ottt cluster submit quickstart epochs=4
     """
-    from experiments.spec.read import read_spec
-    from experiments.spec.studies import find_spec
+    from experiments.sweep_spec.read import read_spec
+    from experiments.sweep_spec.studies import find_spec
 
     checked = read_spec(find_spec(spec), overrides or ())
     jobs = _jobs(address)
@@ -79,15 +80,15 @@ def submit(
 
 @app.command()
 def status(
-    job: Annotated[str | None, typer.Argument(metavar="[JOB]", help="Id or sweep's name; all if left out.")] = None,
+    job: Annotated[str | None, typer.Argument(metavar="[JOB]", help="Id or name of a sweep (default: all).")] = None,
     address: AddressOption = DASHBOARD,
     as_json: JsonOption = False,
 ) -> None:
-    """Show how submitted sweeps stand.
+    """Show the status of submitted sweeps.
 
     Example: ottt cluster status quickstart
     """
-    from analysis.text.aligned import aligned
+    from analysis.text.terminal import aligned
 
     jobs = _jobs(address)
     found = jobs.all() if job is None else [jobs.get(job)]
@@ -103,10 +104,10 @@ def status(
 @app.command()
 def logs(
     job: JobArgument,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on until the sweep ends.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Keep printing until the sweep ends.")] = False,
     address: AddressOption = DASHBOARD,
 ) -> int:
-    """Show what a submitted sweep printed.
+    """Print the output of a submitted sweep.
 
     Example: ottt cluster logs quickstart --follow
     """
@@ -120,7 +121,7 @@ def logs(
 
 @app.command()
 def stop(job: JobArgument, address: AddressOption = DASHBOARD) -> None:
-    """End a submitted sweep; what it has done is recorded, and submitting it again goes on from there.
+    """Stop a submitted sweep; its results are recorded, and submitting it again resumes it.
 
     Example: ottt cluster stop quickstart
     """
@@ -133,14 +134,14 @@ def fetch(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="Folder or address with SHA256SUMS and the files.")],
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder on this machine: the trials' data.root.")],
 ) -> None:
-    """Bring data sets from shared storage to this machine's disk, once, every file checked.
+    """Copy data sets from shared storage to this machine's disk, once, and check every file.
 
     Example: ottt cluster fetch s3://bucket/data --to /var/lib/ottt/data
     """
-    from experiments.cluster.fetch import fetch as bring
+    from experiments.cluster.fetch import fetch as copy_data
 
-    done = bring(source, to)
-    print(f"{done.files} files in {to}: {done.copied} copied ({done.bytes / 2**20:.1f} MiB), the others were there")
+    done = copy_data(source, to)
+    print(f"{done.files} files in {to}: {done.copied} copied ({done.bytes / 2**20:.1f} MiB), the rest already there")
 
 
 def _jobs(address: str) -> "Jobs":

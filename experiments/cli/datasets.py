@@ -1,4 +1,4 @@
-"""Commands that look at the data sets and fetch them."""
+"""Commands for data sets: `ottt datasets`."""
 
 import json
 from pathlib import Path
@@ -12,18 +12,18 @@ from ottt.data.files import FILES
 from ottt.data.info import DATASETS
 from ottt.errors import UserError
 
-app = typer.Typer(help="List, show and fetch the data sets.", invoke_without_command=True)
+app = typer.Typer(help="List, show and download data sets.", invoke_without_command=True)
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of a data set.")]
 RootOption = Annotated[Path, typer.Option("--root", metavar="DIR", help="Folder of the data sets (data.root).")]
 _ROOT = Path("data")
 
-_HEADINGS = ("name", "classes", "shape", "train", "test", "files", "what it is")
+_HEADINGS = ("name", "classes", "shape", "train", "test", "files", "summary")
 
 
 @app.callback()
 def datasets(context: typer.Context, root: RootOption = _ROOT, as_json: JsonOption = False) -> None:
-    """List the data sets: shape, sizes, where their files are expected and whether they are there.
+    """List the data sets: shape, sizes, where their files are expected, and whether they are there.
 
     Example: ottt datasets --root /srv/data
     """
@@ -39,9 +39,11 @@ def show(
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Changes to the data set's preset.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Picture (default: NAME.png).")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Image to write (default: NAME.png).")
+    ] = None,
 ) -> None:
-    """Draw a sheet of samples; of event data the frames over time, brighter in red, darker in blue.
+    """Draw a sheet of samples; for event data the frames over time, brighter in red, darker in blue.
 
     Example: ottt datasets show digits_dvs T=8 data.frames.by=time
     """
@@ -51,7 +53,7 @@ def show(
     from ottt.data.preview import sheet
     from ottt.training.load_data import load_data
 
-    config = load_config(_known(name), overrides or ())
+    config = load_config(_known_name(name), overrides or ())
     data = load_data(config, torch.device("cpu"))
     target = out or Path(f"{name}.png")
     sheet(data.train, config.data.samples).savefig(target, dpi=150)
@@ -60,18 +62,18 @@ def show(
 
 @app.command()
 def download(name: NameArgument, root: RootOption = _ROOT) -> None:
-    """Fetch the files of a data set that are not there yet, and check them.
+    """Download the missing files of a data set and check them.
 
     Example: ottt datasets download cifar10
     """
     from ottt.data.download import fetch
 
-    for file in FILES[_known(name)]:
+    for file in FILES[_known_name(name)]:
         path = file.find(root) or fetch(file, root)
         print(shown(path))
 
 
-def _known(name: str) -> str:
+def _known_name(name: str) -> str:
     if name not in DATASETS:
         raise UserError(f"data set must be one of {', '.join(DATASETS)}, got {name!r}")
     return name
@@ -104,7 +106,7 @@ def _table(described: list[dict[str, Any]]) -> str:
             "x".join(map(str, (*(["T"] if entry["events"] else []), *entry["shape"]))),
             f"{entry['train']:,}",
             f"{entry['test']:,}",
-            _where(entry),
+            _place_of_files(entry),
             entry["summary"],
         )
         for entry in described
@@ -114,10 +116,10 @@ def _table(described: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _where(entry: dict[str, Any]) -> str:
-    """`there` or `missing`, and the place: of the file, or of the folder that holds several."""
+def _place_of_files(entry: dict[str, Any]) -> str:
+    """`there` or `missing`, and the path of the file, or of the folder for several files."""
     if not entry["files"]:
-        return "come with this"
+        return "included"
     places = [file["found"] or file["expected"] for file in entry["files"]]
     place = places[0] if len(places) == 1 else str(Path(places[0]).parent)
     return f"{'there' if entry['there'] else 'missing'}: {place}"

@@ -1,4 +1,4 @@
-"""The command that looks for what would stop a sweep."""
+"""The command that checks for problems that would stop a sweep: `ottt doctor`."""
 
 import json
 from dataclasses import asdict
@@ -11,11 +11,11 @@ from experiments.results.folder import Results
 
 
 def doctor(
-    spec: Annotated[str | None, typer.Argument(metavar="[SPEC]", help="A spec to check too.")] = None,
+    spec: Annotated[str | None, typer.Argument(metavar="[SPEC]", help="Spec to check (default: every study).")] = None,
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Check packages, disk, clock, tracking store, specs, GPUs and storage of every machine: a line each.
+    """Check packages, disk, clock, tracking store, specs, GPUs and storage of every machine, a line each.
 
     Example: ottt doctor quickstart
     """

@@ -1,4 +1,4 @@
-"""Commands around the MLflow page."""
+"""Commands for MLflow: `ottt mlflow`."""
 
 import os
 import shlex
@@ -24,16 +24,16 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 5000,
     name: Annotated[
         list[str] | None,
-        typer.Option("--name", metavar="HOST", help="Name under which browsers reach it; repeat for several."),
+        typer.Option("--name", metavar="HOST", help="Name under which browsers reach the server; repeat for several."),
     ] = None,
     auth: Annotated[
-        bool | None, typer.Option(help="Ask for user name and password (default: unless on a loopback address).")
+        bool | None, typer.Option(help="Ask for user name and password (default: except on a loopback address).")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Server processes.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Number of server processes.")] = 2,
     show: Annotated[bool, typer.Option("--dry-run", help="Print the command instead of running it.")] = False,
     results: ResultsOption = None,
 ) -> None:
-    """Serve the project's store: the page for browsers, and the address for MLFLOW_TRACKING_URI.
+    """Serve the tracking store: the page for browsers, and the address for MLFLOW_TRACKING_URI.
 
     Example: ottt mlflow serve --port 5001
     """
@@ -47,7 +47,7 @@ def serve(
     environment = server.environment(os.environ)
     server.prepare()
     print(f"MLflow page: {server.address} (Ctrl-C ends it)", file=sys.stderr, flush=True)
-    os.chdir(server.results.root)  # where MLflow would leave files of its own
+    os.chdir(server.results.root)  # where MLflow writes files of its own
     os.execve(command[0], command, environment)
 
 
@@ -56,9 +56,9 @@ def log_model(
     run: RunArgument,
     checkpoint: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="State of that trial (default: the one that checkpoints.keep kept)."),
+        typer.Option(metavar="PATH", help="Checkpoint of the trial (default: the one kept by checkpoints.keep)."),
     ] = None,
-    device: Annotated[str, typer.Option(help="That the model will run on: cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="Device that the model will run on: cpu or cuda.")] = "cpu",
     results: ResultsOption = None,
 ) -> None:
     """Add a trial's network to its run in MLflow's format, for mlflow.pyfunc.load_model and mlflow.pytorch.load_model.

@@ -1,4 +1,4 @@
-"""The command that writes a sweep's report."""
+"""The command that writes a sweep's report: `ottt report`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -23,7 +23,7 @@ def report(
     plugin: PluginOption = None,
     results: ResultsOption = None,
 ) -> None:
-    """Write a sweep's report: one HTML page that needs no network, to be opened in any browser.
+    """Write a sweep's report: one HTML page for any browser, which needs no network.
 
     Example: ottt report quickstart -o quickstart.html
     """

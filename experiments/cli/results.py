@@ -1,4 +1,4 @@
-"""Commands that look at results."""
+"""The command that compares the variants of a sweep: `ottt compare`."""
 
 import os
 import sys
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from analysis.text.columns import Result
 
-PIPED_WIDTH = 100  # characters per line where there is no terminal
+PIPED_WIDTH = 100  # characters per line without a terminal
 
 
 class Format(StrEnum):
-    """Forms of a comparison table."""
+    """Formats of a table."""
 
     TEXT = "text"
     MD = "md"
@@ -33,7 +33,7 @@ class Format(StrEnum):
 
 
 class Rule(StrEnum):
-    """At which epoch of a trial its metrics are reported: keys of `analysis.tables.epoch_selection.RULES`."""
+    """Epoch of a trial at which its metrics are reported: keys of `analysis.tables.epoch_selection.RULES`."""
 
     LAST = "last"
     BEST_VAL = "best-val"
@@ -41,7 +41,7 @@ class Rule(StrEnum):
 
 
 class Published(StrEnum):
-    """Results of others to compare with."""
+    """Published results to compare with."""
 
     PAPER = "paper"
 
@@ -49,8 +49,8 @@ class Published(StrEnum):
 RuleOption = Annotated[
     Rule,
     typer.Option(
-        help="Epoch that counts: the last; the best on validation data; or, as the paper has it, the best on the metric"
-        " itself, which flatters."
+        help="Epoch to report: the last; the best on validation data; or, as in the paper, the best on the metric"
+        " itself, which is optimistic."
     ),
 ]
 
@@ -64,15 +64,15 @@ def compare(
         typer.Option(metavar="KEY=VALUE", help="Setting of the variant to compare with; repeat for several."),
     ] = None,
     rule: RuleOption = Rule.LAST,
-    rows: Annotated[str | None, typer.Option(metavar="KEY", help="Two-way table: the setting down.")] = None,
-    cols: Annotated[str | None, typer.Option(metavar="KEY", help="Two-way table: the setting across.")] = None,
+    rows: Annotated[str | None, typer.Option(metavar="KEY", help="Two-way table: setting of the rows.")] = None,
+    cols: Annotated[str | None, typer.Option(metavar="KEY", help="Two-way table: setting of the columns.")] = None,
     effects: Annotated[bool, typer.Option("--effects", help="Share of the variance by axis and interaction.")] = False,
     importance: Annotated[bool, typer.Option("--importance", help="Rank the settings of a search.")] = False,
     pareto: Annotated[
         str | None, typer.Option(metavar="METRIC,METRIC", help="Variants that no other beats on all these metrics.")
     ] = None,
     against: Annotated[Published | None, typer.Option(help="Show published results beside measured ones.")] = None,
-    form: Annotated[Format, typer.Option("--format", help="Form of the table.")] = Format.TEXT,
+    form: Annotated[Format, typer.Option("--format", help="Format of the table.")] = Format.TEXT,
     plugin: PluginOption = None,
     results: ResultsOption = None,
 ) -> None:
@@ -97,14 +97,14 @@ def compare(
 
 
 def comparison(sweep: str, *, store: str, metric: str = "test/top1", form: Format = Format.TEXT) -> str:
-    """The table of `sweep`, for standard output as it is."""
+    """Comparison of the variants of `sweep`, formatted for standard output."""
     from analysis import load, tables
 
     return formatted(tables.compare(load.runs(sweep, store=store), metric=metric), form)
 
 
 def chosen_runs(sweep: str, *, store: str, rule: Rule, metric: str) -> "pd.DataFrame":
-    """The runs of `sweep` with their metrics at the epoch that `rule` chooses."""
+    """Runs of `sweep` with their metrics at the epoch that `rule` selects."""
     from analysis import load
     from analysis.tables import epoch_selection
 
@@ -115,7 +115,7 @@ def chosen_runs(sweep: str, *, store: str, rule: Rule, metric: str) -> "pd.DataF
 
 
 def formatted(result: "Result", form: Format) -> str:
-    """`result` for standard output as it is."""
+    """`result` in this format, for standard output."""
     from analysis import render
 
     match form:

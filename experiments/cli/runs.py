@@ -1,4 +1,4 @@
-"""Commands that ask MLflow about single trials, whichever sweep they belong to."""
+"""Commands that query MLflow for trials of any sweep: `ottt runs`."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from analysis.text.aligned import aligned
+from analysis.text.terminal import aligned
 from experiments.cli.arguments import JsonOption, ResultsOption
 from experiments.results.folder import Results
 from ottt.errors import UserError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from analysis.store.base import StoredRun
 
-ROWS = 50  # of a table for people, unless they want more
+ROWS = 50  # of a table, by default
 DEFAULT = ("run_id", "sweep", "name", "status", "val/top1", "test/top1")
 SHORT_ID = 8  # characters
 
@@ -39,7 +39,7 @@ class _QueryByDefault(TyperGroup):
 
 app = typer.Typer(
     cls=_QueryByDefault,
-    help="Ask for trials: `ottt runs FILTER` lists those that fit an MLflow filter string.",
+    help="List, show and compare trials: `ottt runs FILTER` lists those that match an MLflow filter string.",
     epilog='Example: ottt runs \'params."neuron.tau" = "2.0" and metrics."test/top1" > 0.9\' --sort -test/top1',
 )
 
@@ -54,19 +54,22 @@ def query(
     sweep: Annotated[str | None, typer.Option(help="Only trials of this sweep.")] = None,
     columns: Annotated[
         str | None,
-        typer.Option(metavar="NAME,NAME", help="Settings, metrics and others to show; +NAME,NAME adds to the usual."),
+        typer.Option(
+            metavar="NAME,NAME",
+            help="Columns to show, such as settings and metrics; +NAME,NAME adds to the default ones.",
+        ),
     ] = None,
     sort: Annotated[
         str | None, typer.Option(metavar="NAME", help="Column to sort by, ascending; -NAME: descending.")
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help=f"Rows at most (default: {ROWS} of a table, else all).")
+        int | None, typer.Option(min=1, metavar="N", help=f"Most rows to print (default: {ROWS} of a table, else all).")
     ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     as_json: JsonOption = False,
     results: ResultsOption = None,
 ) -> None:
-    """List the trials that fit an MLflow filter string.
+    """List the trials that match an MLflow filter string.
 
     Example: ottt runs 'params."neuron.tau" = "2.0" and metrics."test/top1" > 0.9' --columns +T --sort -test/top1
     """
@@ -74,25 +77,20 @@ def query(
 
     if as_csv and as_json:
         raise UserError("options must ask for one form, got --csv and --json")
-    found = search(_and_of(sweep, condition), store=Results.at(results).store)
+    found = search(_in_sweep(sweep, condition), store=Results.at(results).store)
     if found.empty:
-        print("[]" if as_json else "no run fits", file=sys.stderr if as_csv else sys.stdout)
+        print("[]" if as_json else "no run matches", file=sys.stderr if as_csv else sys.stdout)
         return
-    chosen = _sorted(found, sort)[_columns(columns, found)]
-    shown = chosen if limit is None and (as_csv or as_json) else chosen.head(limit or ROWS)
-    if as_csv:
-        shown.to_csv(sys.stdout, index=False)
-    elif as_json:
-        print(json.dumps(_plain(shown.to_dict("records")), indent=2))
-    else:
-        print(_table(shown))
-    if len(shown) < len(chosen):
-        print(f"{len(shown)} of {len(chosen)} runs; more: --limit N", file=sys.stderr)
+    selected = _sorted(found, sort)[_columns(columns, found)]
+    shown = selected if limit is None and (as_csv or as_json) else selected.head(limit or ROWS)
+    _print_runs(shown, as_csv=as_csv, as_json=as_json)
+    if len(shown) < len(selected):
+        print(f"{len(shown)} of {len(selected)} runs; more: --limit N", file=sys.stderr)
 
 
 @app.command()
 def show(run: RunArgument, results: ResultsOption = None, as_json: JsonOption = False) -> None:
-    """Show everything that is known of one run.
+    """Show everything stored about one run.
 
     Example: ottt runs show 3f9c12ab
     """
@@ -104,7 +102,7 @@ def show(run: RunArgument, results: ResultsOption = None, as_json: JsonOption = 
 
 @app.command()
 def diff(first: RunArgument, second: RunArgument, results: ResultsOption = None, as_json: JsonOption = False) -> None:
-    """Show what differs between two runs, and nothing else.
+    """Show the differences between two runs.
 
     Example: ottt runs diff 3f9c12ab 77e0d1c4
     """
@@ -120,7 +118,17 @@ def diff(first: RunArgument, second: RunArgument, results: ResultsOption = None,
     print(aligned([heading, *([d.kind, d.name, _cell(d.first), _cell(d.second)] for d in found)]))
 
 
-def _and_of(sweep: str | None, condition: str) -> str:
+def _print_runs(shown: "pd.DataFrame", *, as_csv: bool, as_json: bool) -> None:
+    if as_csv:
+        shown.to_csv(sys.stdout, index=False)
+    elif as_json:
+        print(json.dumps(_plain(shown.to_dict("records")), indent=2))
+    else:
+        print(_table(shown))
+
+
+def _in_sweep(sweep: str | None, condition: str) -> str:
+    """The filter string `condition`, limited to the trials of `sweep` if one is given."""
     if sweep is None:
         return condition
     if "'" in sweep:
@@ -130,27 +138,27 @@ def _and_of(sweep: str | None, condition: str) -> str:
 
 
 def _columns(asked: str | None, found: "pd.DataFrame") -> list[str]:
-    """Names of the columns to show; of the usual ones those that any run has."""
-    usual = [name for name in DEFAULT if name in found.columns]
+    """Names of the columns to show; of the default ones, those that exist."""
+    default = [name for name in DEFAULT if name in found.columns]
     if asked is None:
-        return usual
+        return default
     names = [name.strip() for name in asked.removeprefix("+").split(",") if name.strip()]
     for name in names or [asked]:
         _check(name, found, "--columns")
-    return list(dict.fromkeys([*usual, *names] if asked.startswith("+") else names))
+    return list(dict.fromkeys([*default, *names] if asked.startswith("+") else names))
 
 
 def _sorted(found: "pd.DataFrame", asked: str | None) -> "pd.DataFrame":
     if asked is None:
-        return found[::-1]  # the latest first
+        return found[::-1]  # latest first
     name = asked.removeprefix("-")
     _check(name, found, "--sort")
-    numbers = found[name].map(lambda value: isinstance(value, int | float)).all()
+    are_numbers = found[name].map(lambda value: isinstance(value, int | float)).all()
     return found.sort_values(
         name,
         ascending=not asked.startswith("-"),
         kind="stable",
-        key=None if numbers or found[name].dtype.kind == "M" else lambda values: values.map(str),
+        key=None if are_numbers or found[name].dtype.kind == "M" else lambda values: values.map(str),
     )
 
 
@@ -197,7 +205,7 @@ def _cell(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """JSON has neither NaN nor infinity nor times: None and text in their place."""
+    """`value` for JSON, which has no NaN, infinity or times: None or text in their place."""
     if isinstance(value, dict):
         return {key: _plain(one) for key, one in value.items()}
     if isinstance(value, list):

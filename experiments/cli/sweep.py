@@ -1,4 +1,4 @@
-"""Commands that run sweeps, and end them."""
+"""Commands that run and stop sweeps: `ottt sweep`."""
 
 import json
 import shlex
@@ -21,15 +21,15 @@ from experiments.cli.arguments import (
     with_plugins,
 )
 from experiments.cli.results import Format, comparison
-from experiments.garbage_collection import leave, search_rarely
+from experiments.garbage_collection import collect_rarely, skip_collection_at_exit
 from experiments.results.folder import Results, shown
 
 if TYPE_CHECKING:
-    from experiments.planning.resume import Choice
+    from experiments.run.resume import WhichTrials
     from experiments.run.runner import SweepOutcome
     from experiments.sweep import Sweep
 
-STOP_TIMEOUT_S = 600.0  # for the epochs under way
+STOP_TIMEOUT_S = 600.0  # for the running epochs
 
 app = typer.Typer(help="Plan, run and watch sweeps.", no_args_is_help=True)
 app.command("plan")(sweep_views.plan)
@@ -38,14 +38,14 @@ app.command("list")(sweep_views.list_sweeps)
 app.command("export")(sweep_views.export)
 app.command("schema")(sweep_views.schema)
 
-FailFastOption = Annotated[bool, typer.Option("--fail-fast", help="End the sweep at the first trial that fails.")]
+FailFastOption = Annotated[bool, typer.Option("--fail-fast", help="Stop the sweep at the first trial that fails.")]
 
 
 @app.command()
 def run(
     spec: SpecArgument,
     overrides: Overrides = None,
-    rerun: Annotated[bool, typer.Option("--rerun", help="Train every trial again, from the beginning.")] = False,
+    rerun: Annotated[bool, typer.Option("--rerun", help="Train every trial again from the beginning.")] = False,
     fail_fast: FailFastOption = False,
     plugin: PluginOption = None,
     address: Annotated[
@@ -57,31 +57,31 @@ def run(
 ) -> int:
     """Run the trials of a sweep that have no result yet, and compare its variants.
 
-    Ctrl-C ends it early; the same command goes on.
+    Ctrl-C stops the sweep; the same command resumes it.
 
     Example: ottt sweep run quickstart epochs=4 seeds=2
     """
     from experiments.cluster.access import choose_cluster
-    from experiments.planning.resume import Choice
+    from experiments.run.resume import WhichTrials
     from experiments.sweep import Sweep
 
     choose_cluster(address)
     sweep = Sweep.from_file(spec, overrides=with_plugins(overrides, plugin), results=results)
     again = shlex.join(["ottt", *(word for word in sys.argv[1:] if word != "--rerun")])
-    return _run(sweep, Choice.ALL if rerun else Choice.MISSING, again, fail_fast=fail_fast, as_json=as_json)
+    return _run(sweep, WhichTrials.ALL if rerun else WhichTrials.MISSING, again, fail_fast=fail_fast, as_json=as_json)
 
 
 @app.command()
 def resume(
     sweep: SweepArgument, fail_fast: FailFastOption = False, results: ResultsOption = None, as_json: JsonOption = False
 ) -> int:
-    """Go on with a sweep as it last ran, overrides included.
+    """Resume a sweep as it last ran, overrides included.
 
     Example: ottt sweep resume quickstart
     """
-    from experiments.planning.resume import Choice
+    from experiments.run.resume import WhichTrials
 
-    return _run(_named(sweep, results), Choice.MISSING, _typed(), fail_fast=fail_fast, as_json=as_json)
+    return _run(_past_sweep(sweep, results), WhichTrials.MISSING, _this_command(), fail_fast=fail_fast, as_json=as_json)
 
 
 @app.command("retry-failed")
@@ -92,9 +92,9 @@ def retry_failed(
 
     Example: ottt sweep retry-failed quickstart
     """
-    from experiments.planning.resume import Choice
+    from experiments.run.resume import WhichTrials
 
-    return _run(_named(sweep, results), Choice.FAILED, _typed(), fail_fast=fail_fast, as_json=as_json)
+    return _run(_past_sweep(sweep, results), WhichTrials.FAILED, _this_command(), fail_fast=fail_fast, as_json=as_json)
 
 
 @app.command()
@@ -104,7 +104,7 @@ def stop(
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """End a running sweep from another shell: after the epochs under way, with every trial's state written.
+    """Stop a running sweep from another shell: after the running epochs, with a checkpoint of every trial.
 
     Example: ottt sweep stop quickstart
     """
@@ -113,39 +113,39 @@ def stop(
 
     place = Results.at(results)
     name = sweep_name(sweep, place)
-    ask_to_stop(place, name, timeout_s=timeout, asked=lambda: _tell("asked: waiting for the epochs under way"))
-    stands = SweepStatus.of(place.read_plan(name), place)
-    total = len(stands.plan.trials)
+    ask_to_stop(place, name, timeout_s=timeout, asked=lambda: _print_stderr("asked: waiting for the running epochs"))
+    current = SweepStatus.of(place.read_plan(name), place)
+    total = len(current.plan.trials)
     if as_json:
-        print(json.dumps({"sweep": name, "planned": total, "done": stands.done}, indent=2))
+        print(json.dumps({"sweep": name, "planned": total, "done": current.done}, indent=2))
     else:
-        print(f"stopped: {stands.done} of {total} trials done; to go on: ottt sweep resume {name}")
+        print(f"stopped: {current.done} of {total} trials done; to resume: ottt sweep resume {name}")
 
 
-def _named(sweep: str, results: Path | None) -> "Sweep":
+def _past_sweep(sweep: str, results: Path | None) -> "Sweep":
     from experiments.sweep import Sweep
 
     return Sweep.named(sweep_name(sweep, Results.at(results)), results=results)
 
 
-def _run(sweep: "Sweep", choice: "Choice", again: str, *, fail_fast: bool, as_json: bool) -> int:
-    """Run it and say how it went; `again` is the command that goes on with it."""
-    search_rarely()
+def _run(sweep: "Sweep", choice: "WhichTrials", again: str, *, fail_fast: bool, as_json: bool) -> int:
+    """Run the sweep and print the outcome; `again` is the command that resumes it."""
+    collect_rarely()
     outcome = sweep.run(choice=choice, fail_fast=fail_fast)
     for note in outcome.plan.notes:
-        _tell(f"note: {note}")
+        _print_stderr(f"note: {note}")
     if outcome.interrupted:
-        _tell(f"interrupted: {_done(outcome)}; to go on: {again}")
+        _print_stderr(f"interrupted: {_done(outcome)}; to resume: {again}")
     elif outcome.store_problem is not None:
-        _tell(f"error: {outcome.store_problem}; the records are complete, to write what is missing: {again}")
+        _print_stderr(f"error: {outcome.store_problem}; the records are complete, to write what is missing: {again}")
     else:
-        _show(outcome, sweep.place, again, as_json=as_json)
-    leave()
+        _print_outcome(outcome, sweep.place, again, as_json=as_json)
+    skip_collection_at_exit()
     return outcome.exit_status
 
 
-def _show(outcome: "SweepOutcome", place: Results, again: str, *, as_json: bool) -> None:
-    """The table and where everything lies, on stdout; what failed, on stderr."""
+def _print_outcome(outcome: "SweepOutcome", place: Results, again: str, *, as_json: bool) -> None:
+    """Print the table and the paths of results on stdout, failures on stderr."""
     name = outcome.plan.name
     table = comparison(name, store=place.store, form=Format.JSON if as_json else Format.TEXT)
     if as_json:
@@ -154,12 +154,12 @@ def _show(outcome: "SweepOutcome", place: Results, again: str, *, as_json: bool)
         print(table)
         print(f"trials run:  {outcome.ran} of {len(outcome.plan.trials)}")
         print(f"results:     {shown(place.root)}")
-        print(f"MLflow page: {_page(place)}")
+        print(f"MLflow page: {_page_command(place)}")
     if outcome.failed:
         where = shown(place.records.folder)
-        _tell(
+        _print_stderr(
             f"error: {outcome.failed} of {len(outcome.plan.trials)} trials failed, see {where}/*/error.txt;"
-            f" to try them again: {again}"
+            f" to retry: {again}"
         )
 
 
@@ -178,11 +178,11 @@ def _done(outcome: "SweepOutcome") -> str:
     return f"{outcome.finished} of {len(outcome.plan.trials)} trials done"
 
 
-def _typed() -> str:
+def _this_command() -> str:
     return shlex.join(["ottt", *sys.argv[1:]])
 
 
-def _page(place: Results) -> str:
+def _page_command(place: Results) -> str:
     """The command that opens the MLflow page."""
     if not place.is_local:
         return "where MLFLOW_TRACKING_URI points"
@@ -191,5 +191,5 @@ def _page(place: Results) -> str:
     return shlex.join([command, "mlflow", "serve", *([] if is_usual else ["--results", shown(place.root)])])
 
 
-def _tell(line: str) -> None:
+def _print_stderr(line: str) -> None:
     print(line, file=sys.stderr)

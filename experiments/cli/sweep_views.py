@@ -1,4 +1,4 @@
-"""Commands that look at sweeps: which there are, what they consist of, how they stand, what they produced."""
+"""Commands that show sweeps without running them: list, plan, status, export and schema of `ottt sweep`."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from analysis.text.aligned import aligned
+from analysis.text.terminal import aligned
 from experiments.cli.arguments import (
     JsonOption,
     Overrides,
@@ -25,19 +25,19 @@ from ottt.errors import UserError, first_line
 
 def list_sweeps(
     containing: Annotated[
-        str, typer.Argument(metavar="[TEXT]", help="Only those whose name contains it, e.g. cifar10-.")
+        str, typer.Argument(metavar="[TEXT]", help="Only names that contain it, e.g. cifar10-.")
     ] = "",
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the sweeps that ran here, how they stand, and the studies that come with this: question, trials, cost.
+    """List the sweeps that ran here, with their status, and the studies that ship with OTTT Lab.
 
     Example: ottt sweep list fashion
     """
     from experiments.planning.catalog import studies
 
     place = Results.at(results)
-    ran = [row for row in _ran(place) if containing in row["sweep"]]
+    ran = [row for row in _past_sweeps(place) if containing in row["sweep"]]
     found = studies(containing)
     if as_json:
         print(json.dumps({"sweeps": ran, "studies": [asdict(study) for study in found]}, indent=2))
@@ -46,13 +46,13 @@ def list_sweeps(
         print(aligned([list(ran[0]), *([str(value) for value in row.values()] for row in ran)]), end="\n\n")
     else:
         print(f"no sweep ran in {shown(place.root)}", file=sys.stderr)
-    print("studies, to be launched by name:")
+    print("studies, to be run by name:")
     for study in found:
         print(study.text())
 
 
-def _ran(place: Results) -> list[dict[str, Any]]:
-    """A row per sweep that ran here."""
+def _past_sweeps(place: Results) -> list[dict[str, Any]]:
+    """One row per sweep that ran here."""
     from experiments.planning.status import SweepStatus
 
     rows = []
@@ -67,30 +67,30 @@ def plan(
     spec: SpecArgument,
     overrides: Overrides = None,
     estimate: Annotated[
-        bool, typer.Option(help="Estimate time and GPU-hours; measures a few batches of what never ran.")
+        bool, typer.Option(help="Estimate time and GPU-hours; measures a few batches of trials that never ran.")
     ] = True,
     plugin: PluginOption = None,
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the variants of a sweep, what of them is done, and what the rest will cost. Runs no trial.
+    """Show the variants of a sweep, their status, and the cost of the trials still to run. Runs no trial.
 
     Example: ottt sweep plan quickstart neuron.v_threshold=0.5
     """
-    from experiments.run.estimate import estimated
+    from experiments.costs.estimate import estimated
     from experiments.sweep import Sweep
 
     sweep = Sweep.from_file(spec, overrides=with_plugins(overrides, plugin), results=results)
     for note in sweep.plan().notes:
         print(f"note: {note}", file=sys.stderr)
-    stands = sweep.status()
+    current = sweep.status()
     cost = estimated(sweep.spec, sweep.place.records) if estimate else None
     if as_json:
-        print(json.dumps(stands.to_json() | {"estimate": None if cost is None else cost.to_json()}, indent=2))
+        print(json.dumps(current.to_json() | {"estimate": None if cost is None else cost.to_json()}, indent=2))
         return
     if sweep.spec.question is not None:
         print(sweep.spec.question, end="\n\n")
-    print(stands.text())
+    print(current.text())
     if sweep.spec.cost is not None:
         print(f"all trials: {sweep.spec.cost}")
     if cost is not None:
@@ -98,15 +98,15 @@ def plan(
 
 
 def status(sweep: SweepArgument, results: ResultsOption = None, as_json: JsonOption = False) -> None:
-    """Show how a sweep stands, while it runs or after.
+    """Show the status of a sweep, while it runs or afterwards.
 
     Example: ottt sweep status quickstart
     """
     from experiments.planning.status import SweepStatus
 
     place = Results.at(results)
-    stands = SweepStatus.of(place.read_plan(sweep_name(sweep, place)), place)
-    print(json.dumps(stands.to_json() | {"running": stands.running}, indent=2) if as_json else stands.text())
+    current = SweepStatus.of(place.read_plan(sweep_name(sweep, place)), place)
+    print(json.dumps(current.to_json() | {"running": current.running}, indent=2) if as_json else current.text())
 
 
 def export(
@@ -144,6 +144,6 @@ def schema() -> None:
 
     Example: ottt sweep schema > sweep.schema.json
     """
-    from experiments.spec.json_schema import spec_schema
+    from experiments.sweep_spec.json_schema import spec_schema
 
     print(json.dumps(spec_schema(), indent=2))

@@ -1,4 +1,4 @@
-"""The command that fills a tracking store from the records."""
+"""The command that fills a tracking store from the trial records: `ottt sweep sync`."""
 
 from typing import Annotated
 
@@ -16,7 +16,7 @@ def sync(
     ] = None,
     results: ResultsOption = None,
 ) -> None:
-    """Write into MLflow what it lacks of a sweep's records: after an outage, or into another store.
+    """Write the records of a sweep that MLflow lacks: after an outage, or into another store.
 
     Example: ottt sweep sync quickstart --to http://mlflow.example:5000
     """

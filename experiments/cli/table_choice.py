@@ -1,4 +1,4 @@
-"""Which table of a sweep is asked for."""
+"""The choice of a table by the options of `ottt compare`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class View:
-    """One table of a sweep: its variants beside each other unless a field asks for another.
+    """One table of a sweep: the comparison of its variants, unless a field selects another.
 
     Attributes:
-        by, baseline: of the comparison of variants: settings to show, settings to compare with.
+        by, baseline: settings to show in the comparison, settings of its baseline.
         rows, cols: settings of a two-way table.
-        effects: the variance by axis.
-        importance: the ranking of a search's settings.
-        pareto: the metrics of a Pareto front.
-        paper: measured beside published numbers.
+        effects: whether to show the share of the variance by axis.
+        importance: whether to rank a search's settings.
+        pareto: metrics of a Pareto front.
+        paper: whether to show published results beside measured ones.
 
     Raises:
-        UserError: more than one table is asked for, or half of a two-way table.
+        UserError: more than one table, or half of a two-way table.
     """
 
     by: Sequence[str] | None = None
@@ -38,7 +38,7 @@ class View:
     paper: bool = False
 
     def __post_init__(self) -> None:
-        asked = {
+        selected = {
             "--by or --baseline": self.by is not None or self.baseline is not None,
             "--rows and --cols": self.rows is not None or self.cols is not None,
             "--effects": self.effects,
@@ -46,14 +46,14 @@ class View:
             "--pareto": self.pareto is not None,
             "--against": self.paper,
         }
-        named = [option for option, wanted in asked.items() if wanted]
+        named = [option for option, is_set in selected.items() if is_set]
         if len(named) > 1:
             raise UserError(f"options must ask for one table, got {', '.join(named)}")
         if (self.rows is None) != (self.cols is None):
             raise UserError("--rows and --cols must be given together, got one")
 
     def of(self, runs: "pd.DataFrame", *, metric: str) -> "Result":
-        """The table."""
+        """Make the table from `runs`."""
         if self.rows is not None and self.cols is not None:
             from analysis.tables.two_way import cross
 

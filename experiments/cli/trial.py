@@ -1,4 +1,4 @@
-"""Commands for one trial on one device."""
+"""Commands for one trial on one device: `ottt train`, `ottt evaluate` and `ottt models`."""
 
 import json
 import sys
@@ -32,7 +32,7 @@ def train(
         Path | None, typer.Option(metavar="DIR", help="Write a checkpoint into DIR after every epoch.")
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Go on from a checkpoint (a folder or a file).")
+        Path | None, typer.Option(metavar="PATH", help="Resume from a checkpoint (folder or file).")
     ] = None,
     pictures: PicturesOption = None,
     plugin: PluginOption = None,
@@ -58,7 +58,7 @@ def train(
         return 1
     if checkpoints is not None:
         print(f"checkpoint of epoch {trainer.epoch}: {checkpoints}", file=sys.stderr)
-    _show(trainer.evaluate(trainer.eval_sets["test"]), settings, pictures, as_json=as_json)
+    _print_report(trainer.evaluate(trainer.eval_sets["test"]), settings, pictures, as_json=as_json)
     return 0
 
 
@@ -66,7 +66,9 @@ def evaluate(
     checkpoint: Annotated[
         Path, typer.Argument(help="A checkpoint folder or file of `ottt train`, or a .pth of the original code.")
     ],
-    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Changed settings.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Changes to the settings.")
+    ] = None,
     config: Annotated[
         str | None, typer.Option(help="Preset or YAML file; needed for checkpoints of the original code.")
     ] = None,
@@ -80,11 +82,11 @@ def evaluate(
     """
     if part not in PARTS:
         raise UserError(f"--part must be one of {', '.join(PARTS)}, got {part!r}")
-    trainer = _restored(checkpoint, config, overrides or [])
+    trainer = _load_trainer(checkpoint, config, overrides or [])
     samples = trainer.train_set if part == "train" else trainer.eval_sets.get(part)
     if samples is None:
         raise UserError(f"--part must name samples that exist: data.val_fraction is 0, got {part!r}")
-    _show(trainer.evaluate(samples), trainer.config, pictures, as_json=as_json)
+    _print_report(trainer.evaluate(samples), trainer.config, pictures, as_json=as_json)
 
 
 def models(plugin: PluginOption = None, as_json: JsonOption = False) -> None:
@@ -120,15 +122,15 @@ def models(plugin: PluginOption = None, as_json: JsonOption = False) -> None:
 
 
 def _split(arguments: list[str]) -> tuple[str | None, list[str]]:
-    """A configuration's name, if any, and the `key=value` texts."""
+    """The configuration's name, if any, and the `key=value` texts."""
     names = [argument for argument in arguments if "=" not in argument]
     if len(names) > 1:
         raise UserError(f"there must be one configuration, got {' and '.join(names)}")
     return (names[0] if names else None), [argument for argument in arguments if "=" in argument]
 
 
-def _restored(checkpoint: Path, config: str | None, overrides: list[str]) -> "Trainer":
-    """A trainer whose network has the weights in `checkpoint`; other settings may differ from training."""
+def _load_trainer(checkpoint: Path, config: str | None, overrides: list[str]) -> "Trainer":
+    """A trainer whose network has the weights of `checkpoint`; other settings can differ from training."""
     from ottt.config.load import load_config
     from ottt.models.reference_weights import load_reference_weights
     from ottt.training.checkpoint import read_checkpoint
@@ -146,11 +148,11 @@ def _restored(checkpoint: Path, config: str | None, overrides: list[str]) -> "Tr
     return trainer
 
 
-def _show(report: "EvalReport", config: "TrialConfig", pictures: Path | None, *, as_json: bool) -> None:
+def _print_report(report: "EvalReport", config: "TrialConfig", pictures: Path | None, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"config": config.flat(), "report": asdict(report)}, indent=2))
     else:
-        print(_text(report))
+        print(_report_text(report))
     if pictures is not None:
         from ottt.evaluation.plots import save
 
@@ -158,7 +160,7 @@ def _show(report: "EvalReport", config: "TrialConfig", pictures: Path | None, *,
             print(f"wrote {file}", file=sys.stderr)
 
 
-def _text(report: "EvalReport") -> str:
+def _report_text(report: "EvalReport") -> str:
     lines = [
         f"samples     {report.samples}",
         f"top-1       {report.top1:.4f}",
@@ -179,7 +181,7 @@ def _text(report: "EvalReport") -> str:
 
 
 class _Progress:
-    """A sink that shows epochs on stderr: a bar on a terminal, else a line per epoch."""
+    """A sink that shows epochs on stderr: a progress bar on a terminal, else a line per epoch."""
 
     def __init__(self, epochs: int) -> None:
         from rich.console import Console

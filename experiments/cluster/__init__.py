@@ -1,1 +1,3 @@
-"""Sweeps on a cluster: checking its files, submitting sweeps to it, data on its machines."""
+"""Ray clusters: checking their files, submitting sweeps, and the machines of a cluster."""
+
+__all__ = ["access", "check", "fetch", "jobs", "nodes", "shared_storage"]

@@ -1,4 +1,4 @@
-"""Which cluster to use, and the token that it asks for."""
+"""The address of the cluster to use, and the token that it requires."""
 
 import os
 import socket
@@ -8,14 +8,14 @@ from pathlib import Path
 from ottt.errors import UserError, first_line
 
 MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
-CONNECT_S = 10.0  # for a cluster to answer at all
+CONNECT_S = 10.0  # for a cluster to answer
 
 
 def show_token(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Have Ray, which is not loaded yet, show its token to the cluster.
+    """Make Ray, before it is imported, send its token to the cluster.
 
     Raises:
-        UserError: there is none to show.
+        UserError: there is no token.
     """
     if environment.get(MODE, "token") != "token":
         return
@@ -28,14 +28,14 @@ def show_token(environment: MutableMapping[str, str] = os.environ) -> None:
 
 
 def choose_cluster(address: str | None, environment: MutableMapping[str, str] = os.environ) -> None:
-    """Have Ray, which is not loaded yet, use the cluster at `address`; None leaves what RAY_ADDRESS says.
+    """Make Ray, before it is imported, use the cluster at `address`; None keeps RAY_ADDRESS.
 
     Args:
-        address: "auto", the cluster of this machine; "local", a new one of its own; or HOST:PORT of a head.
-        environment: of this process.
+        address: "auto", this machine's cluster; "local", a new one; or HOST:PORT of a head.
+        environment: environment variables of this process.
 
     Raises:
-        UserError: an address through which trials cannot be followed.
+        UserError: an address of a Ray client, through which trials cannot be followed.
     """
     if address is None:
         return
@@ -48,10 +48,10 @@ def choose_cluster(address: str | None, environment: MutableMapping[str, str] = 
 
 
 def refuse_silent(address: str) -> None:
-    """Say within seconds that no cluster is at `address`: Ray itself tries for minutes.
+    """Fail within seconds if no cluster answers at `address`; Ray itself tries for minutes.
 
     Raises:
-        UserError: it is no address, or nobody listens there.
+        UserError: not an address, or nothing listens there.
     """
     if address == "auto" or "/" in address:
         return

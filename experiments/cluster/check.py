@@ -1,4 +1,4 @@
-"""Checking a launcher file before machines are rented: Ray's schema and our rules, offline."""
+"""The check of a launcher file before machines are rented: Ray's schema and our rules, offline."""
 
 import re
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ CONSTRAINTS = "constraints.txt"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found.
+    """Result of a check.
 
     Attributes:
-        problems: lines that must be mended.
-        notes: lines to look at.
-        ray: the version that the file was held against.
+        problems: what must be fixed, a line each.
+        notes: what to look at, a line each.
+        ray: version of Ray that the file was checked against.
     """
 
     problems: tuple[str, ...]
@@ -27,29 +27,29 @@ class Verdict:
 
 
 def check(path: Path) -> Verdict:
-    """Everything wrong with the file at `path`, in one go.
+    """Find all problems of the file at `path`.
 
     Raises:
-        UserError: it cannot be read, or there is no constraints.txt to hold it against.
+        UserError: the file cannot be read, or there is no constraints.txt to check it against.
     """
-    from experiments.cluster.launcher import ray_problems
+    from experiments.cluster.launcher import ray_notes, ray_problems
 
     layout = Layout.read(path)
     ray = pinned_ray(path)
     problems = ray_problems(layout)
-    # The rules ask for values of the types that Ray's schema demands.
+    # Our rules assume the types that Ray's schema demands.
     if not problems:
         problems = [*rules.versions(layout, ray)]
         for rule in (rules.storage, rules.network, rules.head, rules.token, rules.tracking, rules.scaling):
             problems += rule(layout)
-    return Verdict(tuple(dict.fromkeys(problems)), tuple(rules.placeholders(layout)), ray)
+    return Verdict(tuple(dict.fromkeys(problems)), (*ray_notes(layout), *rules.placeholders(layout)), ray)
 
 
 def pinned_ray(path: Path) -> str:
-    """Ray's version in the constraints.txt beside the file, or in a folder above it.
+    """Version of Ray in the constraints.txt beside the file, or in a folder above it.
 
     Raises:
-        UserError: there is none.
+        UserError: no such file, or it does not pin Ray.
     """
     for folder in path.absolute().parents:
         constraints = folder / CONSTRAINTS
@@ -58,4 +58,4 @@ def pinned_ray(path: Path) -> str:
             if found is None:
                 raise UserError(f"{constraints}: must pin ray, got no line ray==VERSION")
             return found[1]
-    raise UserError(f"{path}: {CONSTRAINTS} must lie beside it or in a folder above, found none")
+    raise UserError(f"{path}: {CONSTRAINTS} must be beside it or in a folder above, found none")

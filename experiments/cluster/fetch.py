@@ -1,4 +1,4 @@
-"""Data sets from shared storage to a machine's own disk: once per machine, every file checked."""
+"""Copies data sets from shared storage to a machine's own disk: once per machine, every file checked."""
 
 import hashlib
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ from ottt.files import locked, replacing
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
-SUMS = "SHA256SUMS"  # beside the data, as `sha256sum` writes it: names the files to fetch
-BLOCK = 1 << 20  # bytes that are read at once
+SUMS = "SHA256SUMS"  # beside the data, as `sha256sum` writes it: lists the files to fetch
+BLOCK = 1 << 20  # bytes per read
 
 
 class _Readable(Protocol):
@@ -23,12 +23,12 @@ class _Readable(Protocol):
 
 @dataclass(frozen=True)
 class Fetched:
-    """What `fetch` did.
+    """Result of `fetch`.
 
     Attributes:
-        files: that are there now.
-        copied: of them, those that were not there before.
-        bytes: that were copied.
+        files: number of files in the target folder now.
+        copied: number of files that were copied.
+        bytes: number of bytes that were copied.
     """
 
     files: int
@@ -37,16 +37,16 @@ class Fetched:
 
 
 def fetch(source: str, target: Path) -> Fetched:
-    """Bring the files that `source`/SHA256SUMS names to `target`; those that are there and whole stay.
+    """Copy the files listed in `source`/SHA256SUMS to `target`, except those that are complete there.
 
-    Processes of one machine that ask at once wait for the first. A file appears whole and checked, or not at all.
+    Processes of one machine wait for each other. A file appears whole and checked, or not at all.
 
     Args:
         source: a folder, or an address such as "s3://bucket/data".
-        target: made if need be.
+        target: folder on this machine, made if need be.
 
     Raises:
-        UserError: the source cannot be read, or a file is not what SHA256SUMS says.
+        UserError: the source cannot be read, or a file does not match SHA256SUMS.
     """
     from pyarrow.fs import FileSystem, LocalFileSystem
 
@@ -74,20 +74,20 @@ def _fetch(system: "FileSystem", root: str, target: Path) -> Fetched:
 
 
 def _copy(system: "FileSystem", source: str, path: Path, digest: str) -> int:
-    """Bytes that were copied."""
-    found = hashlib.sha256()
+    """Copy and check one file; returns its size in bytes."""
+    hasher = hashlib.sha256()
     with replacing(path) as partial:
         with closing(system.open_input_stream(source)) as stream, partial.open("wb") as file:
             for block in _blocks(stream):
-                found.update(block)
+                hasher.update(block)
                 file.write(block)
-        if found.hexdigest() != digest:
-            raise UserError(f"{source}: must have SHA-256 {digest}, got {found.hexdigest()}: truncated or altered")
+        if hasher.hexdigest() != digest:
+            raise UserError(f"{source}: must have SHA-256 {digest}, got {hasher.hexdigest()}: truncated or altered")
         return partial.stat().st_size
 
 
 def _sums(text: str, place: str) -> Iterator[tuple[str, str]]:
-    """File and SHA-256 of each line."""
+    """Name and SHA-256 of the file in each line."""
     for number, line in enumerate(text.splitlines(), start=1):
         digest, _, name = line.partition(" ")
         name = name.lstrip(" *").removeprefix("./")

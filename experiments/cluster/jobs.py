@@ -1,4 +1,4 @@
-"""Sweeps that a cluster runs by itself: they go on when whoever submitted them is gone."""
+"""Sweeps submitted to a cluster as Ray jobs, which keep running when the submitting machine is gone."""
 
 import asyncio
 import logging
@@ -12,11 +12,11 @@ from tempfile import TemporaryDirectory
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
-from experiments.spec.spec import SweepSpec
+from experiments.sweep_spec.spec import SweepSpec
 from ottt.errors import UserError, first_line
 
 SWEEP = "ottt.sweep"  # key of a job's metadata
-STOP_S = "120"  # to record what is done before Ray kills a stopped sweep; 3 by its default
+STOP_S = "120"  # time to record results before Ray kills a stopped sweep; 3 by default
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class Job:
     """A submitted sweep.
 
     Attributes:
-        id: of the job.
-        sweep: its name.
+        id: id of the job.
+        sweep: name of the sweep.
         status: "pending", "running", "succeeded", "failed" or "stopped".
-        submitted: seconds since 1970; None where it never began.
-        message: what Ray says of it.
+        submitted: seconds since 1970; None if it never started.
+        message: Ray's description of the status.
     """
 
     id: str
@@ -39,18 +39,18 @@ class Job:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing of it runs any more."""
+        """Whether the job no longer runs."""
         return self.status in ("succeeded", "failed", "stopped")
 
 
 class Jobs:
-    """The sweeps of the cluster at an address.
+    """The submitted sweeps of a cluster.
 
     Args:
-        address: of Ray's dashboard, as this machine reaches it: "http://127.0.0.1:8265".
+        address: address of Ray's dashboard as seen from this machine: "http://127.0.0.1:8265".
 
     Raises:
-        UserError: nothing answers there, or it wants another token.
+        UserError: no answer, or the token is wrong.
     """
 
     def __init__(self, address: str) -> None:
@@ -60,17 +60,17 @@ class Jobs:
             self._client = JobSubmissionClient(address)
         except ConnectionError as error:
             raise UserError(
-                f"{address}: must be the dashboard of a cluster, got no answer; bring it here with `ray dashboard FILE`"
+                f"{address}: must be the dashboard of a cluster, got no answer; forward it with `ray dashboard FILE`"
             ) from error
         except (AuthenticationError, RuntimeError) as error:
             raise UserError(f"{address}: {first_line(error)}") from error
 
     def submit(self, spec: SweepSpec, *, results: str | None) -> str:
-        """Have the cluster run `spec`; returns the job's id.
+        """Submit a sweep to the cluster; returns the id of the job.
 
         Args:
-            spec: travels whole, its base and overrides included.
-            results: folder of results as the cluster's machines see it; None: OTTT_RESULTS of the head.
+            spec: spec of the sweep, sent with base and overrides included.
+            results: folder of results on the cluster's machines; None: OTTT_RESULTS of the head.
         """
         words = ["ottt", "sweep", "run", f"{spec.name}.yaml"]
         where = [] if results is None else ["--results", results]
@@ -86,15 +86,15 @@ class Jobs:
             )
 
     def all(self) -> list[Job]:
-        """The submitted sweeps, the newest first."""
+        """The submitted sweeps, newest first."""
         found = [_job(details) for details in self._client.list_jobs() if SWEEP in (details.metadata or {})]
         return sorted(found, key=lambda job: job.submitted or 0.0, reverse=True)
 
     def get(self, given: str) -> Job:
-        """The job with that id, or the newest of the sweep with that name.
+        """The job with this id, or the newest of the sweep with this name.
 
         Raises:
-            UserError: there is none.
+            UserError: no such job.
         """
         known = self.all()
         for job in known:
@@ -104,11 +104,11 @@ class Jobs:
         raise UserError(f"{self._address}: job must be {there}, got {given!r}")
 
     def logs(self, job: Job) -> str:
-        """Everything that the sweep printed so far."""
+        """The sweep's output until now."""
         return str(self._client.get_job_logs(job.id))
 
     def follow(self, job: Job) -> Iterator[str]:
-        """What the sweep prints, as it does, until it has ended."""
+        """The sweep's output as it is printed, until the sweep ends."""
         lines: AsyncIterator[str] = self._client.tail_job_logs(job.id)
         with asyncio.Runner() as runner:
             while True:
@@ -118,11 +118,13 @@ class Jobs:
                     return
 
     def stop(self, job: Job) -> None:
-        """Ask the sweep to end; what it has done is recorded."""
+        """Ask the sweep to end; it records its results first."""
         self._client.stop_job(job.id)
 
 
 def _job(details: JobDetails) -> Job:
-    began = None if details.start_time is None else details.start_time / 1000
+    submitted = None if details.start_time is None else details.start_time / 1000
     status = JobStatus(details.status).value.lower()
-    return Job(details.submission_id, details.metadata[SWEEP], status, began, " ".join((details.message or "").split()))
+    return Job(
+        details.submission_id, details.metadata[SWEEP], status, submitted, " ".join((details.message or "").split())
+    )

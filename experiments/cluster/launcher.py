@@ -1,4 +1,4 @@
-"""Ray's own check of a launcher file, offline."""
+"""Ray's own checks of a launcher file, offline."""
 
 import contextlib
 import io
@@ -7,34 +7,46 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import ray
 import ray.autoscaler
 from jsonschema import Draft7Validator, ValidationError
-from ray.autoscaler._private.util import prepare_config, validate_config
 
 from experiments.cluster.layout import Layout
+from experiments.ray_internals import launcher_check
 from ottt.errors import first_line
 
 
 def ray_problems(layout: Layout) -> list[str]:
-    """What Ray would say of the file, one line per problem."""
+    """Problems that Ray finds in the file, a line each."""
     values = layout.document.values
-    problems = list(_of_schema(layout, values))
-    if problems:
+    problems = list(_schema_problems(layout, values))
+    check = launcher_check()
+    if problems or check is None:
         return problems
-    said = io.StringIO()
+    printed = io.StringIO()
     try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            validate_config(prepare_config(values))
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            check(values)
     except ValidationError as error:
         return [_line(layout, error)]
     except (ValueError, RuntimeError, NotImplementedError, KeyError, AssertionError) as error:
         return [f"{layout.document.name}: {first_line(error)}"]
-    except Exception as error:  # what Ray prints before it leaves with an exception of its command line
-        return [f"{layout.document.name}: {_last(said.getvalue()) or first_line(error)}"]
+    except Exception as error:  # Ray prints the problem, then raises an error of its command line
+        return [f"{layout.document.name}: {_last_line(printed.getvalue()) or first_line(error)}"]
     return []
 
 
-def _of_schema(layout: Layout, values: dict[str, Any]) -> Iterator[str]:
+def ray_notes(layout: Layout) -> list[str]:
+    """Checks of Ray that could not be made, a line each."""
+    if launcher_check() is not None:
+        return []
+    return [
+        f"{layout.document.name}: checked against Ray's JSON schema alone:"
+        f" Ray {ray.__version__} lacks the interface of its other checks"
+    ]
+
+
+def _schema_problems(layout: Layout, values: dict[str, Any]) -> Iterator[str]:
     schema = json.loads((Path(ray.autoscaler.__file__).parent / "ray-schema.json").read_text(encoding="utf-8"))
     for error in sorted(Draft7Validator(schema).iter_errors(values), key=lambda error: list(map(str, error.path))):
         yield _line(layout, error)
@@ -46,5 +58,5 @@ def _line(layout: Layout, error: ValidationError) -> str:
     return layout.problem(path, f"{key}: {error.message}" if key else error.message)
 
 
-def _last(said: str) -> str:
-    return next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "")
+def _last_line(text: str) -> str:
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")

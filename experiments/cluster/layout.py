@@ -1,4 +1,4 @@
-"""What a file of Ray's cluster launcher says, by what it means rather than by where Ray wants it."""
+"""The content of a launcher file of `ray up`, by meaning rather than by Ray's keys."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ class Command:
     """A shell command of the file.
 
     Attributes:
-        path: where it stands.
+        path: path of keys to the command.
         text: the command.
     """
 
@@ -37,11 +37,11 @@ class Command:
 
 @dataclass(frozen=True)
 class Setting:
-    """A value that the user sets.
+    """A setting of the user.
 
     Attributes:
         place: `file:line`.
-        value: as written; "" where nothing is.
+        value: value as written; "" if it is empty.
     """
 
     place: str
@@ -53,17 +53,17 @@ class Layout:
     """A launcher file.
 
     Attributes:
-        document: its values and lines.
+        document: values and lines of the file.
     """
 
     document: Document
 
     @classmethod
     def read(cls, path: Path) -> "Layout":
-        """From a file.
+        """Read a launcher file.
 
         Raises:
-            UserError: it is not YAML, or no file of the launcher.
+            UserError: not YAML, or not a launcher file.
         """
         document = read_yaml(path)
         if "apiVersion" in document.values:
@@ -72,21 +72,21 @@ class Layout:
 
     @property
     def is_local(self) -> bool:
-        """Whether the machines are there already, and are not rented."""
+        """Whether the machines are the user's own, not rented."""
         return self.provider.get("type") == "local"
 
     @property
     def provider(self) -> Mapping[str, Any]:
-        """Where machines come from."""
+        """The provider of the machines."""
         return self._mapping("provider")
 
     @property
     def docker(self) -> Mapping[str, Any]:
-        """The container, if there is one."""
+        """The container; empty without one."""
         return self._mapping("docker")
 
     def problem(self, path: KeyPath, text: str) -> str:
-        """A line that says what is wrong at `path`."""
+        """A line for the problem `text` at `path`."""
         return f"{self.document.place(path)}: {text}"
 
     def commands(self, *keys: str) -> Iterator[Command]:
@@ -97,23 +97,25 @@ class Layout:
                 yield Command((key, index), str(text))
 
     def settings(self) -> dict[str, Setting]:
-        """By name, what the commands write to `SETTINGS`."""
+        """The settings that the commands write to `SETTINGS`, by name."""
         found = {}
         for command in self.commands("initialization_commands"):
             if SETTINGS not in command.text:
                 continue
             file, _, line = self.document.place(command.path).rpartition(":")
-            for offset, text in enumerate(command.text.splitlines(), start=1):  # the text begins a line after its `|`
+            for offset, text in enumerate(
+                command.text.splitlines(), start=1
+            ):  # the text starts on the line after its `|`
                 if match := _SETTING.match(text):
                     found[match[1]] = Setting(f"{file}:{int(line) + offset}", match[2].strip("'\""))
         return found
 
     def node_types(self) -> dict[str, Mapping[str, Any]]:
-        """Kinds of machines by name."""
+        """Node types by name."""
         return {name: node for name, node in self._mapping("available_node_types").items() if isinstance(node, dict)}
 
     def run_options(self) -> str:
-        """Options of the container on every machine, in one line."""
+        """Options of the container on all machines, in one line."""
         values = self.docker.get("run_options")
         return " ".join(map(str, values if isinstance(values, list) else ()))
 

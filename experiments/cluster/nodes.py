@@ -1,4 +1,4 @@
-"""The Ray cluster that a sweep runs on, and its machines."""
+"""The Ray cluster that a sweep runs on: connecting, its machines, tasks on them."""
 
 import gc
 import logging
@@ -9,13 +9,12 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any, TypeVar
 
 import ray
-from ray._private import worker as ray_worker
-from ray.autoscaler.v2.utils import is_autoscaler_v2
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from experiments.cluster.access import refuse_silent
-from experiments.interrupt import Ending, Interrupted, handlers_kept
-from experiments.spec.run_settings import Share
+from experiments.interrupt import Ending, Interrupted, signal_handlers_kept
+from experiments.ray_internals import end_monitor, has_autoscaler
+from experiments.sweep_spec.run_settings import Share
 from ottt.errors import UserError
 
 _QUIET = {
@@ -25,63 +24,57 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial without a GPU share sees no GPU
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # see experiments.interrupt
-    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # a sweep goes on from the trial records, never from Tune's state
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # a sweep resumes from the trial records, never from Tune's state
 }
 
-POLL_S = 0.2  # between two looks at a request to end
+POLL_S = 0.2  # between two checks for a request to end
 
 T = TypeVar("T")
 
 
 @contextmanager
 def connected() -> Iterator[None]:
-    """The Ray cluster that RAY_ADDRESS names, else an instance of our own whose processes end with the context."""
+    """Connect to the cluster at RAY_ADDRESS, else start an instance of Ray whose processes end with the context."""
     os.environ.update(_QUIET)
     address = os.environ.get("RAY_ADDRESS") or "local"
-    # What Ray prints by itself must not mix with the output of the command.
+    # What Ray prints must not mix with the output of the command.
     with redirect_stdout(sys.stderr):
-        with handlers_kept():
+        with signal_handlers_kept():
             _start(address)
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         try:
             yield
         finally:
-            gc.collect()  # Ray ends the process if another thread finds a reference of Ray's from here on
+            gc.collect()  # Ray aborts if another thread collects one of its references during the shutdown
             ray.shutdown()
 
 
 def _start(address: str) -> None:
     if address == "local":
         ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
-        _end_autoscaler()
+        end_monitor()
     else:
         refuse_silent(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
 
 
-def _end_autoscaler() -> None:
-    """Of our own Ray, which adds no machine: it uses a core while everything starts, and ends only after a second."""
-    if (node := ray_worker._global_node) is not None:
-        node.kill_monitor(check_alive=False)
-
-
 def resources() -> dict[str, float]:
-    """What the cluster has in all: CPU, GPU, memory."""
+    """Total resources of the cluster: CPU, GPU, memory."""
     return dict(ray.cluster_resources())
 
 
 def nodes() -> list[dict[str, Any]]:
-    """The machines of the cluster, as Ray describes them."""
+    """Machines of the cluster, as Ray describes them."""
     return [node for node in ray.nodes() if node["Alive"]]
 
 
 def grows() -> bool:
-    """Whether the cluster may add machines: its autoscaler is the one that `ray up` starts for clouds, and KubeRay."""
-    return bool(is_autoscaler_v2(fetch_from_server=True))
+    """Whether the cluster can add machines."""
+    return has_autoscaler()
 
 
 def on_every_node(visit: Callable[[], T]) -> list[T]:
-    """The function's result on each machine of the cluster."""
+    """Call the function on each machine of the cluster; returns the results."""
     task = ray.remote(num_cpus=0)(visit)
     there = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes()]
     found: list[T] = ray.get([task.options(scheduling_strategy=one).remote() for one in there])
@@ -89,10 +82,10 @@ def on_every_node(visit: Callable[[], T]) -> list[T]:
 
 
 def on_a_gpu(visit: Callable[[], T], *, ending: Ending) -> T:
-    """The function's result on a machine with a GPU, which it has to itself.
+    """Call the function on a machine with a GPU to itself; returns the result.
 
     Raises:
-        Interrupted: the sweep was asked to end; others may keep the GPUs for long.
+        Interrupted: the sweep was asked to end; other users can hold the GPUs for long.
     """
     result = ray.remote(num_gpus=1, max_retries=0)(visit).remote()
     while not ray.wait([result], timeout=POLL_S)[0]:
@@ -106,19 +99,19 @@ def on_a_gpu(visit: Callable[[], T], *, ending: Ending) -> T:
 
 
 def idle() -> list[dict[str, float]]:
-    """What the machines have; none where others may want it: where a GPU is taken, or machines can be added."""
+    """Resources of each machine; none if others use the cluster: a GPU is taken, or machines can be added."""
     if grows() or ray.available_resources().get("GPU") != resources().get("GPU"):
         return []
     return [node["Resources"] for node in nodes()]
 
 
 def check_shares(shares: Mapping[str, Share]) -> None:
-    """Refuse what no machine here can ever give to a trial.
+    """Refuse shares that no machine here can provide.
 
-    A cluster of nothing but a head that trains nothing waits for machines that its autoscaler adds.
+    A cluster with no machine to train on is accepted: its autoscaler adds some.
 
     Args:
-        shares: by the key of the spec that asks for it.
+        shares: shares of a machine, by the key of the spec that asks for them.
 
     Raises:
         UserError: one line per resource.

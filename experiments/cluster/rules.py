@@ -1,4 +1,4 @@
-"""What a launcher file must fulfil beyond Ray's schema. A rule yields one line per problem."""
+"""Rules for launcher files beyond Ray's schema. A rule yields one line per problem."""
 
 import ipaddress
 import re
@@ -10,7 +10,7 @@ from ottt.config.yaml_reader import KeyPath
 
 SSH = 22
 TOKEN_FILE = ".ray/auth_token"
-_WIDE = 8  # bits of the prefix; networks with fewer are the world or parts of it, such as 0.0.0.0/1 and 2000::/3
+_WIDE = 8  # prefix bits; shorter prefixes are the world or a large part of it, such as 0.0.0.0/1 and 2000::/3
 _HERE = {"127.0.0.1", "localhost", "::1"}
 _IMAGES = ("image", "head_image", "worker_image")
 _MOVING = {"", "main", "master", "HEAD", "latest"}
@@ -24,7 +24,7 @@ _INSTALL = re.compile(r"pip install\b[^;&|]*")
 
 
 def versions(layout: Layout, ray: str) -> Iterator[str]:
-    """Ray and all packages are those of constraints.txt, everywhere; this project is at one fixed version."""
+    """Ray and all packages have the versions of constraints.txt; this project has one fixed version."""
     for path, image in _images(layout):
         _, _, tag = image.rpartition(":")
         if tag.split("-")[0] != ray:
@@ -35,28 +35,28 @@ def versions(layout: Layout, ray: str) -> Iterator[str]:
                 yield _at(layout, command, f"must install with `--constraint constraints.txt`, got `{install.strip()}`")
     version = layout.settings().get("OTTT_VERSION")
     if version is None or version.value in _MOVING:
-        yield _of(layout, version, "OTTT_VERSION must be a tag or a commit, the same on every machine")
+        yield _at_setting(layout, version, "OTTT_VERSION must be a tag or a commit, the same on every machine")
 
 
 def storage(layout: Layout) -> Iterator[str]:
-    """Results lie on storage that all machines share."""
+    """Results are on storage that all machines share."""
     settings = layout.settings()
     shared, results = settings.get("OTTT_STORAGE"), settings.get("OTTT_RESULTS")
     if shared is None or not shared.value:
-        yield _of(layout, shared, "OTTT_STORAGE must name the storage that all machines share")
+        yield _at_setting(layout, shared, "OTTT_STORAGE must name the storage that all machines share")
     if results is None or not results.value.startswith("/"):
-        yield _of(layout, results, "OTTT_RESULTS must be a folder on the shared storage, with its full path")
+        yield _at_setting(layout, results, "OTTT_RESULTS must be a folder on the shared storage, with its full path")
         return
     roots = [shared.value] if shared is not None and shared.value.startswith("/") else _mounted(layout)
     if not any(results.value.startswith(f"{root.rstrip('/')}/") for root in roots):
         there = " or ".join(roots) if roots else "a mount of OTTT_STORAGE, but no command mounts it"
-        yield _of(layout, results, f"OTTT_RESULTS must lie below {there}")
+        yield _at_setting(layout, results, f"OTTT_RESULTS must be inside {there}")
     if layout.docker and not any(f"--volume {root}:" in layout.run_options() for root in roots):
-        yield layout.problem(("docker", "run_options"), f"run_options must hand {' or '.join(roots)} to the container")
+        yield layout.problem(("docker", "run_options"), f"run_options must mount {' or '.join(roots)} in the container")
 
 
 def network(layout: Layout) -> Iterator[str]:
-    """The world reaches SSH and nothing else."""
+    """Only SSH is open to the world."""
     permissions = layout.provider.get("security_group", {}).get("IpPermissions", [])
     for index, permission in enumerate(permissions):
         path: KeyPath = ("provider", "security_group", "IpPermissions", index)
@@ -69,7 +69,7 @@ def network(layout: Layout) -> Iterator[str]:
             if host not in _HERE:
                 yield _at(layout, command, f"--{option} must be 127.0.0.1, reached through SSH, got {host}")
     starts = [one for one in layout.commands("head_start_ray_commands") if _RAY_START.search(one.text)]
-    if not starts:  # Ray's own commands for clouds open the dashboard on all interfaces
+    if not starts:  # Ray's default commands for clouds open the dashboard on all interfaces
         yield f"{layout.document.name}: head_start_ray_commands must start Ray with --dashboard-host=127.0.0.1"
     for command in starts:
         if "--dashboard-host" not in command.text:
@@ -77,7 +77,7 @@ def network(layout: Layout) -> Iterator[str]:
 
 
 def head(layout: Layout) -> Iterator[str]:
-    """The head trains nothing: what fills it would take the whole cluster down."""
+    """The head trains nothing: a trial that exhausts it would take the cluster down."""
     if layout.is_local:
         for command in layout.commands("head_start_ray_commands"):
             if _RAY_START.search(command.text) and not re.search(r"--num-cpus[= ]0\b", command.text):
@@ -95,11 +95,11 @@ def head(layout: Layout) -> Iterator[str]:
 
 
 def token(layout: Layout) -> Iterator[str]:
-    """Nobody reaches Ray without the token."""
+    """Ray requires the token."""
     mounts = layout.document.values.get("file_mounts")
     if not any(str(target).endswith(TOKEN_FILE) for target in mounts or ()):
         yield layout.problem(
-            ("file_mounts",), f"file_mounts must bring ~/{TOKEN_FILE} to every machine (ray get-auth-token --generate)"
+            ("file_mounts",), f"file_mounts must copy ~/{TOKEN_FILE} to every machine (ray get-auth-token --generate)"
         )
     everywhere = _TOKEN_MODE.search(layout.run_options())
     for key in ("head_start_ray_commands", "worker_start_ray_commands"):
@@ -114,7 +114,7 @@ def token(layout: Layout) -> Iterator[str]:
 
 
 def tracking(layout: Layout) -> Iterator[str]:
-    """The head serves MLflow, with authentication."""
+    """The head serves MLflow with authentication."""
     found = False
     for command in layout.commands("head_setup_commands", "head_start_ray_commands"):
         for start in _MLFLOW.findall(command.text):
@@ -126,13 +126,15 @@ def tracking(layout: Layout) -> Iterator[str]:
 
 
 def scaling(layout: Layout) -> Iterator[str]:
-    """Rented machines are given back when idle."""
+    """Idle rented machines are terminated."""
     if not layout.is_local and not layout.document.values.get("idle_timeout_minutes"):
-        yield layout.problem(("idle_timeout_minutes",), "idle_timeout_minutes must say when idle machines end")
+        yield layout.problem(
+            ("idle_timeout_minutes",), "idle_timeout_minutes must set when idle machines are terminated"
+        )
 
 
 def placeholders(layout: Layout) -> Iterator[str]:
-    """Settings that are still those of the example: no mistake, but hardly meant."""
+    """Settings that are still those of the example: valid, but hardly intended."""
     for name, setting in layout.settings().items():
         if _EXAMPLES.search(setting.value):
             yield f"{setting.place}: {name} is still the example's {setting.value}"
@@ -163,7 +165,7 @@ def _ranges(permission: dict[str, Any]) -> Iterator[str]:
 
 
 def _is_world(text: str) -> bool:
-    """Whether the range holds strangers; what is no range might."""
+    """Whether the range is open to the world; anything that is not a range counts as open."""
     try:
         return ipaddress.ip_network(text, strict=False).prefixlen < _WIDE
     except ValueError:
@@ -179,7 +181,7 @@ def _at(layout: Layout, command: Command, text: str) -> str:
     return layout.problem(command.path, f"{command.path[0]} {text}")
 
 
-def _of(layout: Layout, setting: Setting | None, text: str) -> str:
+def _at_setting(layout: Layout, setting: Setting | None, text: str) -> str:
     if setting is None:
         return f"{layout.problem(('initialization_commands',), text)}, got nothing"
     return f"{setting.place}: {text}, got {setting.value!r}"

@@ -1,4 +1,4 @@
-"""Whether every machine of a Ray cluster sees one and the same folder of results."""
+"""Checks that all machines of a Ray cluster share one folder of results."""
 
 import os
 import socket
@@ -13,12 +13,12 @@ from ottt.errors import UserError, first_line
 
 @dataclass(frozen=True)
 class Seen:
-    """What a machine says of the folder.
+    """Answer of one machine about the folder.
 
     Attributes:
-        host: its name.
-        clock: its time, seconds since 1970.
-        problem: why it cannot read or write there; None if it can.
+        host: name of the machine.
+        clock: time on the machine, seconds since 1970.
+        problem: why the machine cannot read or write the folder; None if it can.
     """
 
     host: str
@@ -30,11 +30,11 @@ Ask = Callable[[Callable[[], Seen]], Sequence[Seen]]  # calls the function on ev
 
 
 def look(folder: Path, ask: Ask) -> list[Seen]:
-    """Have every machine read what this one writes into `folder`, and write what this one reads.
+    """Let every machine read a file that this one writes into `folder`, and write one that this one reads.
 
     Args:
-        folder: made if need be.
-        ask: `experiments.cluster.nodes.on_every_node`, or a stand-in.
+        folder: folder of results, made if need be.
+        ask: `experiments.cluster.nodes.on_every_node`, or a substitute.
     """
     folder.mkdir(parents=True, exist_ok=True)
     probe = folder / f".probe-{uuid4().hex}"
@@ -50,7 +50,7 @@ def look(folder: Path, ask: Ask) -> list[Seen]:
 
 
 def visit(probe: Path, token: str) -> Seen:
-    """What one machine does: read the token, leave an answer."""
+    """Runs on each machine: read the token, write an answer."""
     host = socket.gethostname()
     try:
         found = probe.read_text(encoding="utf-8")
@@ -61,7 +61,7 @@ def visit(probe: Path, token: str) -> Seen:
 
 
 def refuse_unshared(folder: Path, ask: Ask) -> None:
-    """Stop before a trial trains on a machine whose results would stay there.
+    """Refuse a folder that is not shared: results of other machines would be lost.
 
     Raises:
         UserError: one line per machine.

@@ -1,1 +1,3 @@
-"""From a spec and the records to trials: which there are, and which still need to run."""
+"""From a spec and the records to trials: which there are, and how they stand."""
+
+__all__ = ["catalog", "pbt", "plan", "status"]

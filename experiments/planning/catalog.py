@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.planning.plan import expand
-from experiments.spec.read import read_spec
-from experiments.spec.studies import STUDIES
+from experiments.sweep_spec.read import read_spec
+from experiments.sweep_spec.studies import studies as study_files
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Study:
         """
         spec = read_spec(path)
         trials = len(expand(spec).trials) if spec.search is None else spec.search.trials * len(spec.seeds)
-        return cls(path.stem, spec.question or "", trials, spec.cost or "")
+        return cls(spec.name, spec.question or "", trials, spec.cost or "")
 
     def text(self) -> str:
         """In two lines."""
@@ -43,4 +43,4 @@ class Study:
 
 def studies(containing: str = "") -> list[Study]:
     """Those whose name contains the text, by name."""
-    return [Study.of(path) for path in sorted(STUDIES.glob("*.yaml")) if containing in path.stem]
+    return [Study.of(path) for name, path in study_files().items() if containing in name]

@@ -2,15 +2,15 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from analysis.store.plan import Plan, PlannedTrial
-from experiments.planning.pbt import lineage, recorded
+from experiments.planning.pbt import population_state, recorded_metric
 from experiments.results.folder import Results
 from experiments.results.trial_records import Record
-from experiments.spec.run_settings import matches
-from experiments.spec.spec import SweepSpec
+from experiments.sweep_spec.run_settings import matches
+from experiments.sweep_spec.spec import SweepSpec
 from ottt.config.trial import TrialConfig
 from ottt.schema import SETTLED, Status
 
@@ -31,11 +31,13 @@ class SweepPlan(Plan):
     """A plan whose trials can be trained.
 
     Attributes:
+        spec: the spec that it expands.
         trials: variant by variant in the order of the spec, each with all seeds.
         notes: sentences on what the expansion left out.
     """
 
     trials: tuple[Trial, ...]
+    spec: SweepSpec = field(kw_only=True)
     notes: tuple[str, ...] = ()
 
     @property
@@ -98,6 +100,7 @@ def expand(spec: SweepSpec, cells: Iterable[Mapping[str, Any]] | None = None) ->
             trials.append(_trial(config.replace({"seed": seed}), settings, seed))
     chosen = next((trial.settings for trial in trials if trial.variant == baseline), None)
     return SweepPlan(
+        spec=spec,
         name=spec.name,
         metric=spec.metric,
         axes=tuple(varied),
@@ -111,7 +114,7 @@ def expand(spec: SweepSpec, cells: Iterable[Mapping[str, Any]] | None = None) ->
 def plan_in(results: Results, spec: SweepSpec) -> SweepPlan:
     """The trials of `spec`; those of a search or a population as far as they were chosen when it last ran there."""
     if spec.population is not None:
-        return expand(spec, lineage(spec, recorded(results.records, spec.metric)).cells.values())
+        return expand(spec, population_state(spec, recorded_metric(results.records, spec.metric)).settings.values())
     if spec.search is None or not results.has_plan(spec.name):
         return expand(spec)
     earlier: dict[str, Mapping[str, Any]] = {}

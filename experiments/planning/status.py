@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from analysis.store.plan import Plan
-from analysis.text.aligned import aligned
+from analysis.text.terminal import aligned
 from experiments.planning.plan import done_statuses, is_own
 from experiments.results.folder import Results
 from ottt.schema import WITHOUT_RESULT, Status

@@ -1,19 +1,18 @@
-"""A folder of results: where trials, sweeps and the default tracking store lie, and which sweep is running."""
+"""The folder of results: paths of trials, sweeps and the default tracking store; locks on running sweeps."""
 
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from analysis.store.plan import Plan
 from analysis.store.uri import is_database
-from experiments.results.trial_records import TrialRecords
 from experiments.results.stop_request import StopRequest
+from experiments.results.trial_records import TrialRecords
 from ottt.errors import UserError
 from ottt.files import try_lock, write_atomic
 
@@ -26,17 +25,17 @@ class Results:
 
     @classmethod
     def at(cls, option: Path | None) -> "Results":
-        """The folder in `option`, else in OTTT_RESULTS, else `results` in the current folder."""
+        """The folder `option`, else OTTT_RESULTS, else `results` in the current folder."""
         return cls((option or Path(os.environ.get("OTTT_RESULTS") or "results")).absolute())
 
     @property
     def records(self) -> TrialRecords:
-        """Of all trials, whichever sweep ran them."""
+        """Records of all trials of all sweeps."""
         return TrialRecords(self.root / "trials")
 
     @property
     def is_local(self) -> bool:
-        """Whether the tracking store is the SQLite file in this folder: MLFLOW_TRACKING_URI names no other."""
+        """Whether the tracking store is the SQLite file in this folder: MLFLOW_TRACKING_URI is not set."""
         return not os.environ.get("MLFLOW_TRACKING_URI")
 
     @property
@@ -46,21 +45,21 @@ class Results:
 
     @property
     def artifacts(self) -> Path | None:
-        """Folder of artifacts; None where a tracking server decides."""
+        """Folder of artifacts; None if a tracking server chooses it."""
         return self.root / "artifacts" if is_database(self.store) else None
 
     def write_plan(self, plan: Plan, spec: str) -> None:
-        """Keep the plan of a sweep for `read_plan`, and the text of its spec for `spec_of`."""
+        """Store the plan of a sweep for `read_plan`, and the text of its spec for `spec_of`."""
         path = self._plan(plan.name)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, json.dumps(plan.to_json(), indent=1))
         write_atomic(path.with_name("spec.yaml"), spec)
 
     def spec_of(self, sweep: str) -> Path:
-        """The file of the spec that `sweep` last ran with, its base and overrides included.
+        """File of the spec that `sweep` last ran with, base and overrides included.
 
         Raises:
-            UserError: it never ran here.
+            UserError: the sweep never ran here.
         """
         self.read_plan(sweep)
         return self._plan(sweep).with_name("spec.yaml")
@@ -74,10 +73,10 @@ class Results:
         return self._plan(sweep).is_file()
 
     def read_plan(self, sweep: str) -> Plan:
-        """The plan that `sweep` last ran with.
+        """Plan that `sweep` last ran with.
 
         Raises:
-            UserError: it never ran here.
+            UserError: the sweep never ran here.
         """
         try:
             return Plan.from_json(self._plan(sweep).read_text(encoding="utf-8"))
@@ -88,13 +87,13 @@ class Results:
 
     @contextmanager
     def lock(self, sweep: str) -> Iterator[StopRequest]:
-        """Hold the sweep while in the context, so that two processes never run it at once.
+        """Lock the sweep in the context, so that two processes never run it at once.
 
         Yields:
-            The request by which others ask this run to end.
+            Request with which other processes can stop this run.
 
         Raises:
-            UserError: another process holds it, or nothing can be written here.
+            UserError: another process holds the lock, or the folder is not writable.
         """
         path = self._lock(sweep)
         try:
@@ -116,7 +115,7 @@ class Results:
                 request.path.unlink(missing_ok=True)
 
     def is_locked(self, sweep: str) -> bool:
-        """Whether a process runs the sweep now."""
+        """Whether the sweep is running."""
         path = self._lock(sweep)
         if not path.is_file():
             return False
@@ -127,11 +126,11 @@ class Results:
         return False
 
     def running(self, sweep: str) -> str | None:
-        """Which run of the sweep is under way: machine, process and a word of its own; None: it is not running."""
+        """Id of the present run of the sweep: host, process id and a unique token; None if it is not running."""
         return self._lock(sweep).read_text(encoding="utf-8") if self.is_locked(sweep) else None
 
     def stop_request(self, sweep: str, run: str) -> StopRequest:
-        """The request that the run of that name should end."""
+        """Request that the run with this id should end."""
         return StopRequest(self.root / "sweeps" / sweep / "stop", run)
 
     def _lock(self, sweep: str) -> Path:
@@ -142,6 +141,6 @@ class Results:
 
 
 def shown(path: Path) -> str:
-    """The path as short as it can be typed here: relative inside the current folder."""
+    """The path to display: relative if it is inside the current folder."""
     current = Path.cwd()
     return str(path.relative_to(current)) if path.is_relative_to(current) else str(path)

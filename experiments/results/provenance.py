@@ -1,4 +1,4 @@
-"""Which code, on which machine, made a result."""
+"""The code and the machine that produced a result."""
 
 import hashlib
 import platform
@@ -19,11 +19,11 @@ class Provenance:
     """Origin of a result.
 
     Attributes:
-        commit: of the work tree that the code runs from; None outside one.
-        dirty: whether tracked files differ from it.
+        commit: commit of the work tree that the code runs from; None outside one.
+        dirty: whether tracked files differ from the commit.
         versions: "python 3.11.7, torch 2.11.0, ...".
         host: name of the machine that ran the sweep.
-        diff: hash of how the tracked files differ from the commit; None where they do not.
+        diff: hash of the tracked files' difference from the commit; None without one.
     """
 
     commit: str | None
@@ -34,8 +34,8 @@ class Provenance:
 
     @classmethod
     def current(cls) -> "Provenance":
-        """Of this process."""
-        # An installed copy may lie inside somebody else's work tree, whose commit says nothing about it.
+        """Provenance of what this process computes."""
+        # An installed copy can lie inside an unrelated work tree, whose commit says nothing about it.
         ours = _git("rev-parse", "--show-toplevel") == str(_ROOT)
         commit = _git("rev-parse", "HEAD") if ours else None
         difference = source_diff() if ours else None
@@ -43,19 +43,19 @@ class Provenance:
         versions = [f"python {platform.python_version()}", *(f"{name} {version(name)}" for name in _PACKAGES)]
         return cls(commit, diff is not None, ", ".join(versions), socket.gethostname(), diff)
 
-    def made(self, record: Record) -> bool:
-        """Whether this very code made `record`, so that an unfinished trial may go on from there."""
+    def same_code(self, record: Record) -> bool:
+        """Whether exactly this code wrote `record`, so that an unfinished trial can resume."""
         mine = (self.commit, self.diff, self.versions)
         return mine == (record.commit, record.diff, record.versions)
 
 
 def source_diff() -> str | None:
-    """How the tracked files of the source tree differ from its commit; empty where they do not, None without git."""
+    """Difference of the tracked source files from the commit; empty without one, None without git."""
     return _git("diff", "HEAD", "--binary")
 
 
 def _git(*arguments: str) -> str | None:
-    """Output of a git command in the source tree; None where it fails or git is missing."""
+    """Output of a git command in the source tree; None if it fails or git is missing."""
     try:
         done = subprocess.run(["git", *arguments], cwd=_ROOT, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):

@@ -7,7 +7,7 @@ from ottt.files import try_lock
 
 
 class TrialLocks:
-    """The trials that this process holds; a process that was killed holds none.
+    """Trials that this process has locked; the locks of a killed process are released.
 
     Args:
         folder: folder of the trial records.
@@ -15,7 +15,7 @@ class TrialLocks:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._held: dict[str, TextIO] = {}
+        self._files: dict[str, TextIO] = {}
 
     def acquire(self, trial: str) -> bool:
         """Lock the trial; False if another process holds it."""
@@ -24,14 +24,14 @@ class TrialLocks:
         file = try_lock(path)
         if file is None:
             return False
-        self._held[trial] = file
+        self._files[trial] = file
         return True
 
     def release(self, trial: str) -> None:
         """Unlock the trial, which this process holds."""
-        self._held.pop(trial).close()
+        self._files.pop(trial).close()
 
     def close(self) -> None:
         """Unlock all trials."""
-        for trial in list(self._held):
+        for trial in list(self._files):
             self.release(trial)

@@ -1,7 +1,7 @@
-"""The durable record of every trial, in `<results>/trials/<hash>/`: what is done, and with which numbers.
+"""The durable record of every trial, in `<results>/trials/<hash>/`: its status, settings and metrics.
 
-`record.json` is replaced atomically, `metrics.jsonl` gains one line per epoch, `checkpoint/` holds what an unfinished
-trial goes on from. They are the source of truth; MLflow is filled from them. Standard library only.
+`record.json` is replaced atomically, `metrics.jsonl` gains one line per epoch, an unfinished trial resumes from
+`checkpoint/`. These files are the source of truth; MLflow is filled from them. Standard library only.
 """
 
 import json
@@ -18,23 +18,22 @@ from ottt.evalreport import EvalReport
 from ottt.files import write_atomic
 from ottt.schema import SCHEMA_VERSION, SETTLED, Status
 
-STATE = "checkpoint.pt"  # of a trial's checkpoints the newest; see `ottt.training.checkpoint`, which needs torch
+STATE = "checkpoint.pt"  # newest checkpoint of a trial; see `ottt.training.checkpoint`, which needs torch
 
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of one trial besides its metrics.
+    """Everything recorded about a trial except its metrics.
 
     Attributes:
-        trial: hash of its configuration.
+        trial: hash of the trial's configuration.
         config: every setting by its dotted key.
-        sweep: that ran it last.
-        status: how it stands.
-        reason: one line, why it failed.
+        sweep: sweep that ran the trial last.
+        status: status of the trial.
+        reason: why it failed, in one line.
         started, ended: seconds since 1970.
-        commit, dirty, diff, versions, host: of the code and the machine that ran the sweep, see
-            `experiments.results.provenance`.
-        device: that trained it.
+        commit, dirty, diff, versions, host: code and machine that ran the sweep, see `experiments.results.provenance`.
+        device: device that trained the trial.
         data_digest: hash of the data set and its split.
     """
 
@@ -70,13 +69,13 @@ class Epoch:
 
 
 class TrialRecords:
-    """The records under one folder."""
+    """The records of all trials in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def read(self, trial: str) -> Record | None:
-        """The record of `trial`, or None where there is none."""
+        """The record of `trial`; None without one."""
         try:
             stored = json.loads(self._record(trial).read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -84,11 +83,11 @@ class TrialRecords:
         return Record(**stored | {"status": Status(stored["status"])})
 
     def epochs(self, trial: str) -> list[Epoch]:
-        """The trial's epochs in order; a line that a crash cut short is left out."""
+        """The trial's epochs in order, without a line that a crash cut short."""
         return [Epoch(**json.loads(line)) for line in self._lines(trial)]
 
     def begin(self, record: Record) -> None:
-        """Start the trial from nothing, forgetting an earlier attempt."""
+        """Start the trial from the beginning and delete what an earlier attempt left."""
         folder = self.folder / record.trial
         folder.mkdir(parents=True, exist_ok=True)
         self.drop_checkpoint(record.trial)
@@ -97,31 +96,31 @@ class TrialRecords:
         self._evaluation(record.trial).unlink(missing_ok=True)
         self._write(record)
 
-    def go_on(self, record: Record) -> None:
-        """Start the trial from where an earlier attempt left it, as `record`, but begun when that was."""
+    def resume(self, record: Record) -> None:
+        """Resume an earlier attempt of the trial: write `record`, keeping the original start time."""
         trial = record.trial
         self._rewrite(trial, self.epochs(trial))
         (self.folder / trial / "error.txt").unlink(missing_ok=True)
         self._write(replace(record, started=self._existing(trial).started))
 
-    def branch(self, record: Record, parent: str, epochs: int) -> bool:
-        """Start the trial of `record` as one left where `parent` stands, after `epochs`; False: no state is there."""
-        state = self.last_state(parent)
-        if state is None:
+    def fork(self, record: Record, parent: str, epochs: int) -> bool:
+        """Start the trial of `record` from the parent's checkpoint after `epochs`; False if there is no checkpoint."""
+        checkpoint = self.final_checkpoint(parent)
+        if checkpoint is None:
             return False
         self.begin(record)
         folder = self.checkpoint(record.trial)
         folder.mkdir()
-        shutil.copyfile(state, folder / STATE)
+        shutil.copyfile(checkpoint, folder / STATE)
         self._rewrite(record.trial, self.epochs(parent)[:epochs])
         self.end(record.trial, Status.INTERRUPTED)
         return True
 
     def append(self, trial: str, epoch: Epoch) -> None:
-        """Add one epoch; it is in the file, whole, when this returns.
+        """Add one epoch; its whole line is in the file when this returns.
 
         Raises:
-            OSError: it could not be written; nothing of it is in the file.
+            OSError: the line could not be written; no part of it is in the file.
         """
         with self._metrics(trial).open("ab", buffering=0) as file:
             size = file.seek(0, os.SEEK_END)
@@ -133,48 +132,52 @@ class TrialRecords:
                 file.truncate(size)
                 raise
 
-    def keep_epochs(self, trial: str, count: int) -> None:
-        """Forget the epochs after `count`: the trial went back to a checkpoint."""
+    def truncate_epochs(self, trial: str, count: int) -> None:
+        """Delete the epochs after `count`: the trial went back to a checkpoint."""
         self._rewrite(trial, self.epochs(trial)[:count])
 
     def keep_evaluation(self, trial: str, report: EvalReport) -> None:
-        """Keep what the trial's last network does on test data."""
-        self._evaluation(trial).write_text(report.to_json(), encoding="utf-8")
+        """Store the evaluation of the trained network on test data."""
+        write_atomic(self._evaluation(trial), report.to_json())
 
     def evaluation(self, trial: str) -> EvalReport | None:
-        """What `keep_evaluation` kept, if anything."""
+        """The stored evaluation on test data; None without one."""
         try:
             return EvalReport.from_json(self._evaluation(trial).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
 
+    def has_evaluation(self, trial: str) -> bool:
+        """Whether an evaluation is stored."""
+        return self._evaluation(trial).is_file()
+
     def checkpoint(self, trial: str) -> Path:
-        """Folder of what the trial goes on from."""
+        """Folder of the checkpoints from which the trial resumes."""
         return self.folder / trial / "checkpoint"
 
-    def last_state(self, trial: str) -> Path | None:
-        """File of the state at the trial's end; None where it was not kept."""
+    def final_checkpoint(self, trial: str) -> Path | None:
+        """File of the trial's last checkpoint; None if it was not kept."""
         file = self.checkpoint(trial) / STATE
         return file if file.is_file() else None
 
     def drop_checkpoint(self, trial: str) -> None:
-        """Remove what the trial could go on from, if anything."""
+        """Delete the trial's checkpoints, if any."""
         with suppress(FileNotFoundError):
             shutil.rmtree(self.checkpoint(trial))
 
     def describe(self, trial: str, *, device: str | None, data_digest: str | None) -> None:
-        """Note where and on what the trial trains."""
+        """Record the device and the data of the trial."""
         self._write(replace(self._existing(trial), device=device, data_digest=data_digest))
 
     def end(self, trial: str, status: Status, *, reason: str | None = None, traceback: str | None = None) -> None:
-        """Note how the trial ended; the traceback goes to `error.txt` beside the record."""
+        """Record how the trial ended; the traceback goes to `error.txt` beside the record."""
         if traceback is not None:
             (self.folder / trial / "error.txt").write_text(traceback, encoding="utf-8")
         self._write(replace(self._existing(trial), status=status, reason=reason, ended=time.time()))
 
     def _existing(self, trial: str) -> Record:
         record = self.read(trial)
-        assert record is not None, f"trial {trial} was not begun"
+        assert record is not None, f"trial {trial} has no record"
         return record
 
     def _write(self, record: Record) -> None:

@@ -1,1 +1,3 @@
-"""The driver of a sweep: starts trials, follows them, ends on request."""
+"""The driver of a sweep: it starts trials, follows them, and ends on request. Begin to read at `runner`."""
+
+__all__ = ["resume", "runner", "stop"]

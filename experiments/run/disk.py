@@ -1,25 +1,28 @@
-"""Whether there is room for results: a sweep waits for it rather than lose any."""
+"""Room for results: a sweep waits for it rather than lose any."""
 
 import errno
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import ParamSpec
 
 from experiments.interrupt import Ending
 
 MIN_FREE_MIB = 200  # below this no trial starts: those under way still have to write
-WAIT_S = 1.0  # between two looks
+WAIT_S = 1.0  # between two attempts
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+
+P = ParamSpec("P")
 
 
 class Disk:
     """The disk that holds `folder`.
 
     Args:
-        folder: that exists.
+        folder: an existing folder.
         ending: ends the waiting.
-        say: told when it begins and when it is over.
+        say: called with a line when the waiting begins and when it is over.
     """
 
     def __init__(self, folder: Path, *, ending: Ending, say: Callable[[str], None]) -> None:
@@ -29,20 +32,21 @@ class Disk:
         self._is_full = False
 
     def has_room(self) -> bool:
-        """Whether another trial may start."""
+        """Whether another trial can start."""
         free = shutil.disk_usage(self._folder).free / 2**20
         self._note(free < MIN_FREE_MIB, f"{free:.0f} MiB are free in {self._folder}, {MIN_FREE_MIB} are needed")
         return not self._is_full
 
-    def write(self, attempt: Callable[[], None]) -> None:
-        """Do `attempt`, again and again while the disk is full.
+    def write(self, attempt: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Call `attempt` until it succeeds, for as long as the disk is full.
 
         Raises:
-            OSError: it failed otherwise, or the sweep is to stop.
+            OSError: it failed for another reason, or the sweep is to stop.
         """
         while True:
             try:
-                return attempt()
+                attempt(*args, **kwargs)
+                return
             except OSError as error:
                 if error.errno not in _FULL or self._ending.is_asked:
                     raise
@@ -51,7 +55,7 @@ class Disk:
 
     def _note(self, is_full: bool, why: str) -> None:
         if is_full and not self._is_full:
-            self._say(f"paused: {why}; the sweep goes on by itself once there is room")
+            self._say(f"paused: {why}; the sweep continues once there is room")
         elif self._is_full and not is_full:
-            self._say("there is room again: the sweep goes on")
+            self._say("there is room again: the sweep continues")
         self._is_full = is_full

@@ -7,7 +7,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, MedianStoppingRule, Tri
 
 from experiments.planning.plan import SweepPlan
 from experiments.results.trial_records import TrialRecords
-from experiments.spec.run_settings import Scheduler
+from experiments.sweep_spec.run_settings import Scheduler
 from experiments.worker.step_report import EPOCH, SCORE
 from ottt import schema
 

@@ -1,13 +1,12 @@
-"""Which trial runs next: those to do in their order, and failed ones again where that may help.
+"""The queue of trials. They run in order; failed ones are retried when a retry can help.
 
-Pure bookkeeping; time is an argument.
+Pure bookkeeping: time is an argument. Tune's `max_failures` retries every failure alike, so it is not used.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from experiments.spec.run_settings import Share
+from experiments.sweep_spec.run_settings import Share
 from experiments.worker.step_report import FailureKind
 from ottt.config.trial import TrialConfig
 
@@ -20,10 +19,10 @@ class Task:
     """A trial to run.
 
     Attributes:
-        trial: its hash.
+        trial: hash of the trial.
         config: all its settings.
         share: what it takes of a machine.
-        until: epochs after which it waits for others; None: it trains to its end.
+        until: number of epochs after which it pauses; None: it trains to its end.
     """
 
     trial: str
@@ -36,70 +35,64 @@ class Task:
 class _Attempts:
     task: Task
     failed: int = 0  # attempts that count against the retries
-    was_replaced: bool = False  # whether a worker that could not take it was
+    was_replaced: bool = False  # whether a worker that could not take the trial was replaced
 
 
-class Agenda:
+class TaskQueue:
     """The trials of a sweep that have no result yet.
 
     Args:
         retries: how often a trial whose worker was lost is tried again.
-
-    Attributes:
-        more: called whenever there is none to hand out, to add further ones; False: there will never be any.
     """
 
     def __init__(self, *, retries: int) -> None:
-        self.more: Callable[[], bool] = lambda: False
         self._ready: deque[Task] = deque()
         self._retries = retries
         self._running: dict[str, _Attempts] = {}
-        self._waiting: dict[str, tuple[float, _Attempts]] = {}  # time from which on
+        self._waiting: dict[str, tuple[float, _Attempts]] = {}  # with the time from which on to retry
 
-    def add(self, tasks: Iterable[Task]) -> None:
-        """Further trials to run, in that order, after those there are."""
-        self._ready.extend(tasks)
+    def add(self, task: Task) -> None:
+        """Append a trial to run."""
+        self._ready.append(task)
 
     @property
-    def finished(self) -> bool:
-        """Whether every trial has ended for good."""
+    def is_empty(self) -> bool:
+        """Whether no trial is running or waiting."""
         return not (self._ready or self._running or self._waiting)
 
     def holds(self, trial: str) -> bool:
-        """Whether the trial is under way, or waits to be."""
-        waits = any(task.trial == trial for task in self._ready)
-        return waits or trial in self._running or trial in self._waiting
+        """Whether the trial is running or waiting."""
+        is_ready = any(task.trial == trial for task in self._ready)
+        return is_ready or trial in self._running or trial in self._waiting
 
     def next(self, now: float) -> Task | None:
-        """The trial to start at time `now` (s); None where there is none, at present or at all."""
+        """The trial to start at time `now` (s); None if none is due."""
         due = [trial for trial, (since, _) in self._waiting.items() if since <= now]
         if due:
             _, attempts = self._waiting.pop(due[0])
-        else:
-            while not self._ready and self.more():
-                pass
-            if not self._ready:
-                return None
+        elif self._ready:
             attempts = _Attempts(self._ready.popleft())
+        else:
+            return None
         self._running[attempts.task.trial] = attempts
         return attempts.task
 
-    def settle(self, trial: str) -> None:
-        """The trial has its result, or has been left where it is."""
+    def complete(self, trial: str) -> None:
+        """The running trial has its result, or was paused."""
         del self._running[trial]
 
     def postpone(self, trial: str, now: float, *, wait: float) -> None:
-        """The trial could not be started at time `now`: try again after `wait` seconds."""
+        """The trial could not start at time `now`: try again after `wait` seconds."""
         self._waiting[trial] = now + wait, self._running.pop(trial)
 
-    def fail(self, trial: str, cause: FailureKind, now: float) -> float | None:
-        """The trial ended at time `now` without a result.
+    def fail(self, trial: str, failure: FailureKind, now: float) -> float | None:
+        """The running trial ended at time `now` without a result.
 
         Returns:
-            Seconds until it is tried again, or None: it is not.
+            Seconds until it is tried again; None: it is not.
         """
         attempts = self._running.pop(trial)
-        match cause:
+        match failure:
             case FailureKind.ERROR:
                 return None
             case FailureKind.PREEMPTED:

@@ -1,9 +1,9 @@
-"""Trials in parallel on Ray Tune."""
+"""Trials in parallel on Ray Tune: tasks in, events of trials out."""
 
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,25 +16,25 @@ from experiments.interrupt import Ending, Interrupted
 from experiments.results.stop_request import StopRequest
 from experiments.results.trial_records import TrialRecords
 from experiments.run.queue import Task
-from experiments.spec.run_settings import Checkpoints, Share
+from experiments.sweep_spec.run_settings import Checkpoints, Share
 from experiments.worker.step_report import EPOCH, REPORT, FailureKind, ResetFailed, StepReport, reason_of, storable
 from experiments.worker.trainable import TrialTrainable
 from ottt.schema import Status
 
 
-class Events(Protocol):
-    """Whoever hands out the trials and follows them, by hash."""
+class TrialEvents(Protocol):
+    """Hands out the trials, by hash, and is told what happens to them; see `experiments.run.driver`."""
 
     def next(self) -> Task | None:
-        """The trial to start now; None where there is none at present."""
+        """The trial to start now; None if there is none at present."""
 
     @property
-    def finished(self) -> bool:
-        """Whether there will never be one again, and none runs."""
+    def is_finished(self) -> bool:
+        """Whether no trial is running or waiting."""
 
     @property
-    def busy(self) -> bool:
-        """Whether one runs."""
+    def is_busy(self) -> bool:
+        """Whether a trial is under way."""
 
     def started(self, trial: str) -> None:
         """A worker took the trial."""
@@ -46,56 +46,58 @@ class Events(Protocol):
         """The worker died, or raised outside the trial."""
 
 
+@dataclass(frozen=True)
+class Workers:
+    """What every worker gets, see `experiments.worker.trainable.TrialTrainable.setup`.
+
+    Attributes:
+        records: records of all trials; workers write checkpoints there.
+        checkpoints: when they do.
+        metric: the metric that a scheduler looks at.
+        request: tells workers that they should end soon.
+    """
+
+    records: TrialRecords
+    checkpoints: Checkpoints
+    metric: str
+    request: StopRequest
+
+
 def run_trials(
-    events: Events,
+    events: TrialEvents,
     *,
-    records: TrialRecords,
-    checkpoints: Checkpoints,
-    metric: str,
+    workers: Workers,
     scheduler: TrialScheduler | None,
     ahead: int,
     folder: Path,
     ending: Ending,
-    request: StopRequest,
 ) -> None:
     """Train every trial that `events` hands out, in that order, as many at once as there is room for.
 
     Args:
         events: hands out the trials and is told of everything, in this thread.
-        records: of all trials; workers write checkpoints there.
-        checkpoints: when they do.
-        metric: that the scheduler looks at.
-        scheduler: may stop trials early.
+        workers: what every worker gets.
+        scheduler: can stop trials early.
         ahead: trials to take from `events` before there is room for them, so that no worker waits.
         folder: Tune's own files; removed at the end, since everything that counts went to `events`.
         ending: ends the trials under way.
-        request: by which workers learn that they should end soon.
 
     Raises:
         Interrupted: the sweep was asked to end.
     """
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(ahead)
-    trainable = tune.with_parameters(
-        TrialTrainable, records=records, checkpoints=checkpoints, metric=metric, request=request
-    )
+    trainable = tune.with_parameters(TrialTrainable, **vars(workers))
     tuner = tune.Tuner(
-        tune.with_resources(trainable, _room),
+        tune.with_resources(trainable, _placement),
         tune_config=tune.TuneConfig(
-            search_alg=_Feeder(events, ending),
+            search_alg=_TaskSearcher(events, ending),
             scheduler=scheduler,
             num_samples=-1,
             reuse_actors=True,
             trial_name_creator=_hash,
             trial_dirname_creator=_folder,
         ),
-        run_config=tune.RunConfig(
-            name=folder.name,
-            storage_path=str(folder.parent),
-            verbose=0,
-            callbacks=[_Feed(events, ending)],
-            failure_config=tune.FailureConfig(max_failures=0),  # see experiments.run.queue
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # see experiments.worker.trainable
-        ),
+        run_config=_run_config(folder, _EventCallback(events, ending)),
     )
     try:
         tuner.fit()
@@ -103,10 +105,21 @@ def run_trials(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-class _Feeder(Searcher):
-    """Hands the trials of `events` to Tune, one when it asks; a trial may come several times."""
+def _run_config(folder: Path, callback: tune.Callback) -> tune.RunConfig:
+    return tune.RunConfig(
+        name=folder.name,
+        storage_path=str(folder.parent),
+        verbose=0,
+        callbacks=[callback],
+        failure_config=tune.FailureConfig(max_failures=0),  # see experiments.run.queue
+        checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # see experiments.worker.trainable
+    )
 
-    def __init__(self, events: Events, ending: Ending) -> None:
+
+class _TaskSearcher(Searcher):
+    """Gives the trials of `events` to Tune, one when it asks; a trial can come several times."""
+
+    def __init__(self, events: TrialEvents, ending: Ending) -> None:
         super().__init__()
         self._events = events
         self._ending = ending
@@ -124,7 +137,7 @@ class _Feeder(Searcher):
         if task is not None:
             config = task.config.model_dump_json()
             return {"trial": task.trial, "config": config, "share": task.share, "until": task.until}
-        return str(Searcher.FINISHED) if self._events.finished else None
+        return str(Searcher.FINISHED) if self._events.is_finished else None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """The callback tells `events`."""
@@ -133,22 +146,22 @@ class _Feeder(Searcher):
         """Nothing: Tune is never restored here."""
 
     def restore(self, checkpoint_path: str) -> None:
-        raise NotImplementedError("a sweep goes on from the trial records")
+        raise NotImplementedError("a sweep is resumed from the trial records")
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Nothing either."""
 
 
-class _Feed(tune.Callback):
-    """Hands what Tune tells on to `events`."""
+class _EventCallback(tune.Callback):
+    """Forwards Tune's callbacks to `events`."""
 
-    def __init__(self, events: Events, ending: Ending) -> None:
+    def __init__(self, events: TrialEvents, ending: Ending) -> None:
         self._events = events
         self._ending = ending
         self._late: set[str] = set()  # Tune's trials that started after the sweep was asked to end
 
     def __getstate__(self) -> dict[str, Any]:
-        """See `_Feeder`."""
+        """See `_TaskSearcher`."""
         return {}
 
     def on_step_begin(self, iteration: int, trials: Sequence[Any], **info: Any) -> None:
@@ -175,31 +188,25 @@ class _Feed(tune.Callback):
             self._events.crashed(_hash(trial), _report(_error(trial)))
 
 
-def _leave_if_asked(events: Events, ending: Ending) -> None:
-    if ending.now.is_set() or (ending.soon.is_set() and not events.busy):
+def _leave_if_asked(events: TrialEvents, ending: Ending) -> None:
+    if ending.now.is_set() or (ending.soon.is_set() and not events.is_busy):
         raise Interrupted
 
 
 def _report(error: BaseException) -> StepReport:
     """What the end of a worker means for its trial."""
     origin = getattr(error, "cause", None) or error
-    reason = reason_of(origin)
+    status, failure = Status.FAILED, FailureKind.WORKER
     if isinstance(error, ray.exceptions.OutOfMemoryError):
-        return StepReport(
-            Status.OUT_OF_MEMORY, reason=reason, traceback=storable(str(error)), failure=FailureKind.WORKER
-        )
-    preempted = isinstance(error, ray.exceptions.RayActorError) and error.preempted
-    cause = (
-        FailureKind.RESET
-        if isinstance(origin, ResetFailed)
-        else FailureKind.PREEMPTED
-        if preempted
-        else FailureKind.WORKER
-    )
-    return StepReport(Status.FAILED, reason=reason, traceback=storable(str(error)), failure=cause)
+        status = Status.OUT_OF_MEMORY
+    elif isinstance(origin, ResetFailed):
+        failure = FailureKind.RESET
+    elif isinstance(error, ray.exceptions.RayActorError) and error.preempted:
+        failure = FailureKind.PREEMPTED
+    return StepReport(status, reason=reason_of(origin), traceback=storable(str(error)), failure=failure)
 
 
-def _room(config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
+def _placement(config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
     share: Share = config["share"]
     return tune.PlacementGroupFactory([{"CPU": share.cpu, "GPU": share.gpu}])
 

@@ -1,6 +1,6 @@
-"""Choosing a sweep's variants by the results of earlier ones: Optuna through Ray Tune."""
+"""Chooses a sweep's variants by the results of earlier ones: Optuna through Ray Tune."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from statistics import fmean
 from typing import Any
 
@@ -9,57 +9,51 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from ray.tune.search.optuna import OptunaSearch
 
-from experiments.planning.plan import SweepPlan, Trial, expand
-from experiments.results.trial_records import TrialRecords
-from experiments.run.progress import Progress
-from experiments.spec.search_space import Choice, Domain, domain
-from experiments.spec.spec import SweepSpec
+from experiments.planning.plan import Trial, expand
+from experiments.run.state import SweepState
+from experiments.run.variant_source import Grow, Step, in_order
+from experiments.sweep_spec.search_space import Categorical, Domain, domain
+from experiments.sweep_spec.spec import SweepSpec
+from experiments.worker.step_report import SCORE
 from ottt import schema
 from ottt.schema import ENDED, Status
 
-SCORE = "score"
 MAX_REPEATS = 50  # suggestions in a row that were made before: a space of a few choices is used up
 _SCORED = frozenset({Status.FINISHED, Status.STOPPED_EARLY})
 
 
-class Searcher:
-    """Suggests variants and learns how good they were.
+class Search:
+    """A `VariantSource` that suggests variants and learns how good they were.
 
     A variant is as good as the mean of the sweep's metric, at the last epoch, over its seeds. One without any such
     value, since all its trials failed or diverged, is a failed suggestion.
 
     Args:
-        spec: with a search.
-        progress: of the sweep, its plan all that was suggested before.
-        records: of all trials.
-        planned: told the plan whenever it has grown, and the new trials.
+        spec: a spec with a search.
+        state: state of the sweep, its plan all that was suggested before.
     """
 
-    def __init__(
-        self,
-        spec: SweepSpec,
-        progress: Progress,
-        records: TrialRecords,
-        planned: Callable[[SweepPlan, Sequence[Trial]], None],
-    ) -> None:
+    def __init__(self, spec: SweepSpec, state: SweepState) -> None:
         assert spec.search is not None
         self._spec = spec
         self._wanted = spec.search.trials
-        self._progress = progress
-        self._records = records
-        self._planned = planned
+        self._state = state
         self._variants: dict[str, list[Trial]] = {}
-        for trial in progress.plan.trials:
+        for trial in state.plan.trials:
             self._variants.setdefault(trial.variant, []).append(trial)
         self._optuna = _optuna(spec, drawn=len(self._variants))
+        self._left = state.pending()  # of earlier suggestions
         self._asked: dict[str, str] = {}  # number of the suggestion, by variant, of those made now
         self._count = 0
         self._told: set[str] = set()
-        for variant in self._variants:
-            self._tell(variant)
 
-    def suggest(self) -> bool:
-        """SweepPlan another variant; False once there are as many as were asked for, or nothing new is left."""
+    def supply(self) -> Iterator[Step]:
+        """Finish what was suggested before; then another variant, unless there are enough or nothing new is left."""
+        self._tell()
+        if self._left:
+            left, self._left = self._left, []
+            yield from in_order(left, self._spec.seeds)
+            return
         for _ in range(MAX_REPEATS if len(self._variants) < self._wanted else 0):
             self._count += 1
             number = str(self._count)
@@ -67,42 +61,34 @@ class Searcher:
             variant = self._spec.base.replace(settings).variant_hash
             if variant not in self._variants:
                 self._asked[variant] = number
-                self._plan(settings, variant)
-                return True
+                yield from self._plan(settings, variant)
+                return
             self._learn(number, self._score(variant))
-        return False
 
-    def ended(self, trial: str) -> None:
-        """The trial has ended for good."""
-        self._tell(self._progress.planned(trial).variant)
-
-    def _plan(self, settings: Mapping[str, Any], variant: str) -> None:
+    def _plan(self, settings: Mapping[str, Any], variant: str) -> Iterator[Step]:
         known = [trials[0].settings for trials in self._variants.values()]
         plan = expand(self._spec, [*known, settings])
         new = [trial for trial in plan.trials if trial.variant == variant]
         self._variants[variant] = new
-        self._planned(plan, new)
-        self._tell(variant)
+        yield Grow(plan)
+        yield from in_order((trial for trial in new if self._state[trial.trial].is_pending), self._spec.seeds)
 
-    def _tell(self, variant: str) -> None:
-        """Tell Optuna how good the variant is, once all its trials have ended."""
-        trials = self._variants[variant]
-        if variant in self._told or any(self._progress.statuses.get(trial.trial) not in ENDED for trial in trials):
-            return
-        self._told.add(variant)
-        score = self._score(variant)
-        if variant in self._asked:
-            self._learn(self._asked[variant], score)
-        elif score is not None:
-            self._optuna.add_evaluated_point(dict(trials[0].settings), score)
+    def _tell(self) -> None:
+        """Tell Optuna how good the variants are whose trials have all ended."""
+        for variant, trials in self._variants.items():
+            if variant in self._told or any(self._state[trial.trial].status not in ENDED for trial in trials):
+                continue
+            self._told.add(variant)
+            score = self._score(variant)
+            if variant in self._asked:
+                self._learn(self._asked[variant], score)
+            elif score is not None:
+                self._optuna.add_evaluated_point(dict(trials[0].settings), score)
 
     def _score(self, variant: str) -> float | None:
+        stands = [self._state[trial.trial] for trial in self._variants[variant]]
         metric = self._spec.metric
-        values = []
-        for trial in self._variants[variant]:
-            epochs = self._records.epochs(trial.trial)
-            if self._progress.statuses.get(trial.trial) in _SCORED and epochs and metric in epochs[-1].metrics:
-                values.append(epochs[-1].metrics[metric])
+        values = [one.metrics[metric] for one in stands if one.status in _SCORED and metric in one.metrics]
         return fmean(values) if values else None
 
     def _learn(self, number: str, score: float | None) -> None:
@@ -129,7 +115,7 @@ def _readable(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _distribution(chosen: Domain) -> BaseDistribution:
-    if isinstance(chosen, Choice):
+    if isinstance(chosen, Categorical):
         return CategoricalDistribution(chosen.values)
     if chosen.is_whole:
         return IntDistribution(int(chosen.low), int(chosen.high))

@@ -1,1 +1,3 @@
-"""All that writes to MLflow or serves it."""
+"""MLflow: writing sweeps and models to a tracking store, and serving it."""
+
+__all__ = ["artifacts", "connection", "model", "redact", "server", "sink", "sync", "writer"]

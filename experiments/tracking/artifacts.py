@@ -1,4 +1,4 @@
-"""What lies beside the runs as files: text and pictures by their path, made of what is recorded."""
+"""The artifacts of runs, text and plots by their path, made from the trial records."""
 
 import json
 import os
@@ -15,9 +15,9 @@ from experiments.tracking.trial_plot import draw
 from ottt.evalreport import EvalReport
 from ottt.schema import PLAN_ARTIFACT, SPEC_ARTIFACT
 
-_KIND = "accelerator_type:"  # a resource of Ray's
+_KIND = "accelerator_type:"  # prefix of a resource in Ray
 
-PICTURE_AFTER_S = 10.0  # of training: drawing takes half a second of the driver, which many short trials would wait for
+PICTURE_AFTER_S = 10.0  # of training; drawing takes the driver half a second, too much for many short trials
 LONGEST_DIFF = 5_000_000  # characters; longer ones hold data, not code
 
 DIFF = "git.diff"
@@ -29,12 +29,12 @@ STATES = "checkpoint"  # folder
 
 
 def of_sweep(plan: SweepPlan, spec: str) -> dict[str, str]:
-    """The sweep as it was asked for, and the table of its trials."""
+    """The spec of the sweep and the table of its trials."""
     return {SPEC_ARTIFACT: redacted(spec), PLAN_ARTIFACT: json.dumps(plan.to_json(), indent=1)}
 
 
 def of_process() -> dict[str, str]:
-    """The packages and the machine of this process, and how its code differs from the commit."""
+    """The packages and the machine of this process, and the difference of its code from the commit."""
     packages = {found.metadata["Name"]: found.version for found in distributions()}
     environment = {
         "python": platform.python_version(),
@@ -50,7 +50,7 @@ def of_process() -> dict[str, str]:
 
 
 def of_cluster(nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """The machines that a sweep began with, as Ray describes them."""
+    """The machines at the start of the sweep, from Ray's description."""
     machines = [
         {
             "host": node["NodeManagerHostname"],
@@ -66,9 +66,9 @@ def of_cluster(nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def of_trial(epochs: Sequence[Epoch], report: EvalReport | None) -> dict[str, str | bytes]:
-    """The report of a trial that has ended: a picture of what there is, and its evaluation on test data, if any.
+    """The plot of a trial that has ended, and its evaluation on test data, if any.
 
-    A trial that trained for less than `PICTURE_AFTER_S` has no picture.
+    A trial that trained for less than `PICTURE_AFTER_S` has no plot.
     """
     files: dict[str, str | bytes] = {}
     if epochs and sum(epoch.metrics.get("time/epoch_s", PICTURE_AFTER_S) for epoch in epochs) >= PICTURE_AFTER_S:

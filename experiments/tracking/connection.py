@@ -1,4 +1,4 @@
-"""The connection to a tracking store."""
+"""Connecting to a tracking store, and disconnecting."""
 
 import logging
 import sqlite3
@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.store.mlflow_internals import database_engine
 from analysis.store.uri import set_up_mlflow
 from ottt.files import locked
 
@@ -16,10 +17,10 @@ _SQLITE = "sqlite:///"
 
 
 def connect(store: str) -> "MlflowClient":
-    """A client of the store at a tracking URI; a SQLite file is made if need be, and can be read while it is written.
+    """Connect to the store at a tracking URI. A SQLite file is made if need be, and can be read while it is written.
 
     Raises:
-        sqlite3.Error: the file cannot be opened; MLflow would try for minutes.
+        sqlite3.Error: the file cannot be opened; MLflow would retry for minutes.
     """
     set_up_mlflow()
     from mlflow.tracking import MlflowClient
@@ -30,9 +31,10 @@ def connect(store: str) -> "MlflowClient":
         return MlflowClient(store)
     path = Path(store.removeprefix(_SQLITE))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with locked(path.with_name(f"{path.name}.lock")):  # MLflow's own making of tables may run once at a time only
+    with locked(path.with_name(f"{path.name}.lock")):  # MLflow must not create its tables twice at once
         if not path.exists():
-            made = path.with_name(f"{path.name}.new")  # a process killed while MLflow makes tables leaves no half store
+            # A process killed while MLflow creates tables must leave no partial store.
+            made = path.with_name(f"{path.name}.new")
             made.unlink(missing_ok=True)
             MlflowClient(f"{_SQLITE}{made}")
             made.replace(path)
@@ -42,7 +44,7 @@ def connect(store: str) -> "MlflowClient":
 
 
 def disconnect(client: "MlflowClient") -> None:
-    """Close the connections to a database: SQLite then takes its log into the file, which can be copied."""
-    engine = getattr(client._tracking_client.store, "engine", None)  # MLflow itself never ends a client
+    """Close the connections to a database: SQLite then merges its log into the file, which can be copied."""
+    engine = database_engine(client)  # MLflow itself never closes a client
     if engine is not None:
         engine.dispose()

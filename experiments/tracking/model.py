@@ -1,7 +1,7 @@
-"""A trained network in MLflow's own format, with its run: whoever loads it needs neither this code nor time steps.
+"""Logs a trained network with its run as an MLflow model, which is loaded without this code and without time steps.
 
-The file is the exported graph of `ottt.evaluation.classifier.Classifier`, not a pickle: loading it runs none of its
-author's code.
+The file is the exported graph of `ottt.evaluation.classifier.Classifier`, not a pickle: loading it runs no code of its
+author.
 """
 
 import warnings
@@ -26,33 +26,33 @@ from ottt.schema import Tag
 from ottt.training.checkpoint import read_checkpoint
 
 MODEL = "model"  # folder of the artifacts
-EXAMPLE = 2  # samples: the export takes one for a fixed size
+EXAMPLE = 2  # samples; the export takes a batch of one for a fixed size
 
 
 def log_model(
     run: StoredRun, *, store: str, records: TrialRecords, checkpoint: Path | None = None, device: str = "cpu"
 ) -> str:
-    """Add the trained network to the artifacts of its run; one that is there is replaced.
+    """Add the trained network to the artifacts of its run, or replace the one that is there.
 
     Args:
-        run: of the trial.
+        run: run of the trial.
         store: tracking URI.
-        records: where the trial's state may lie.
-        checkpoint: folder or file of the state; None: the one kept with the records, else with the run.
-        device: that the model will run on; it cannot be moved later.
+        records: trial records, which can hold the trial's last checkpoint.
+        checkpoint: checkpoint folder or file; None: the one kept with the records, else with the run.
+        device: device that the model will run on; it cannot be changed later.
 
     Returns:
-        Its address, for `mlflow.pyfunc.load_model` and `mlflow.pytorch.load_model`.
+        URI of the model for `mlflow.pyfunc.load_model` and `mlflow.pytorch.load_model`.
 
     Raises:
-        UserError: no state was kept, or `checkpoint` is none of this trial.
+        UserError: no checkpoint was kept, or `checkpoint` is not one of this trial.
     """
     trial = run.tags.get(Tag.TRIAL)
     if trial is None:
         raise UserError(f"run must be a trial's, got {run.name} ({run.id})")
     with TemporaryDirectory() as name:
         folder = Path(name)
-        source = checkpoint or records.last_state(trial) or _downloaded(run, store, folder)
+        source = checkpoint or records.final_checkpoint(trial) or _downloaded(run, store, folder)
         state = read_checkpoint(source)
         if state.get("trial") != trial:
             raise UserError(f"{source}: must be a checkpoint of trial {trial}, got one of {state.get('trial')}")
@@ -64,7 +64,7 @@ def log_model(
 def save(state: dict[str, Any], folder: Path, *, device: str) -> None:
     """Write the network of a checkpoint as an MLflow model into `folder`, which must not exist."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*Any type hint is inferred as AnyType")  # MLflow says so of itself
+        warnings.filterwarnings("ignore", ".*Any type hint is inferred as AnyType")  # about MLflow's own code
         import mlflow.pytorch
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
@@ -79,7 +79,7 @@ def save(state: dict[str, Any], folder: Path, *, device: str) -> None:
         Schema([TensorSpec(np.dtype("float32"), (-1, *example.shape[1:]))]),
         Schema([TensorSpec(np.dtype("float64"), (-1, classes))]),
     )
-    with torch.no_grad():  # the exported graph cannot switch gradients off by itself
+    with torch.no_grad():  # the exported graph cannot turn gradients off
         mlflow.pytorch.save_model(
             model,
             folder,
@@ -98,7 +98,7 @@ def save(state: dict[str, Any], folder: Path, *, device: str) -> None:
 
 
 def _example(config: TrialConfig) -> np.ndarray:
-    """Inputs of the right shape: float32, still images [B,C,H,W] or frames [B,T,C,H,W]."""
+    """Example inputs, float32: still images [B,C,H,W] or frames [B,T,C,H,W]."""
     info = config.data.samples
     image = (info.channels, info.height, info.width)
     shape = (EXAMPLE, config.T, *image) if info.events else (EXAMPLE, *image)
@@ -106,12 +106,12 @@ def _example(config: TrialConfig) -> np.ndarray:
 
 
 def _downloaded(run: StoredRun, store: str, folder: Path) -> Path:
-    """The state that was kept with the run."""
+    """Download the checkpoint that was kept with the run."""
     client = connect(store)
     path = f"{STATES}/{STATE}"
     if path not in {artifact.path for artifact in client.list_artifacts(run.id, STATES)}:
         raise UserError(
-            f"run {run.name} ({run.id}) must have kept its last state, got none: give --checkpoint,"
+            f"run {run.name} ({run.id}) must have kept its last checkpoint, got none: give --checkpoint,"
             " or train with checkpoints.keep=true"
         )
     return Path(client.download_artifacts(run.id, path, str(folder)))

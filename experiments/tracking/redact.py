@@ -1,28 +1,28 @@
-"""Keeping what must not be seen out of what is stored."""
+"""Removes passwords and other secrets from text before it is stored or shown."""
 
 import os
 import re
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
-SHORTEST = 6  # characters of a value that counts as a secret: shorter ones stand in ordinary text
+SHORTEST = 6  # characters of a secret; shorter values also occur in ordinary text
 
 _SECRET_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|API_?KEY|ACCESS_KEY|PRIVATE_KEY", re.IGNORECASE)
 _IN_ADDRESS = re.compile(r"(?<=://)[^/@\s]+:[^/@\s]+(?=@)")  # user:password
 
 
 def redacted(text: str, environment: Mapping[str, str] | None = None) -> str:
-    """`text` with stars for passwords in addresses and for the values of secret variables.
+    """`text` with `***` in place of passwords in addresses and values of secret environment variables.
 
     Args:
-        text: of a message or a file.
-        environment: variables; None: those of this process.
+        text: a message or the content of a file.
+        environment: environment variables; None: those of this process.
     """
     return redactor(environment)(text)
 
 
 def redactor(environment: Mapping[str, str] | None = None) -> Callable[[str], str]:
-    """See `redacted`; for many texts, since finding the secrets takes longer than hiding them."""
+    """Make a function like `redacted` for many texts: finding the secrets takes longer than replacing them."""
     secrets = _secrets(os.environ if environment is None else environment)
 
     def redact(text: str) -> str:
@@ -34,7 +34,7 @@ def redactor(environment: Mapping[str, str] | None = None) -> Callable[[str], st
 
 
 def _secrets(environment: Mapping[str, str]) -> list[str]:
-    """The longest first: one may contain another."""
+    """Values to hide, the longest first, since one can contain another."""
     named = {value for name, value in environment.items() if _SECRET_NAME.search(name)}
     in_addresses = {password for value in environment.values() if (password := _password(value)) is not None}
     return sorted((value for value in named | in_addresses if len(value) >= SHORTEST), key=len, reverse=True)

@@ -1,4 +1,4 @@
-"""One run in MLflow, and what is known of it: only what it lacks is written, so that writing can be repeated."""
+"""Writes one run in MLflow: only what the run does not have yet, so that writing can be repeated."""
 
 import json
 import math
@@ -27,8 +27,8 @@ Point = tuple[str, int]  # metric, step
 
 
 @dataclass
-class StoredRun:
-    """A run as the store has it, kept up with what is written here; `points` is None until it is needed."""
+class RunWriter:
+    """A run and its content in the store, updated by every write; `points` is None until it is needed."""
 
     client: "MlflowClient"
     id: str
@@ -44,7 +44,7 @@ class StoredRun:
 
     @classmethod
     def of(cls, client: "MlflowClient", run: "Run") -> Self:
-        """What a search found."""
+        """A writer for a run that a search returned."""
         info, data = run.info, run.data
         return cls(
             client,
@@ -60,29 +60,29 @@ class StoredRun:
         )
 
     def has(self, tags: Mapping[str, str], *, ended: int) -> bool:
-        """Whether it ended then with these tags: they are written last, so that it lacks nothing."""
+        """Whether the run ended at `ended` with these tags: they are written last, so that it is complete."""
         return self.ended == ended and all(self.tags.get(key) == value for key, value in tags.items())
 
     def contradicts(self, record: Record, epochs: Sequence[Epoch]) -> bool:
-        """Whether it holds numbers of another attempt that are not the record's."""
-        held = self._points()
+        """Whether the run holds numbers of another attempt that differ from the record."""
+        stored = self._load_points()
         last = epochs[-1].epoch if epochs else 0
-        if record.settled and any(step > last for _, step in held):
+        if record.settled and any(step > last for _, step in stored):
             return True
         return any(
-            not _same(held[point], value)
+            not _same(stored[point], value)
             for point, value, _ in _points_of(epochs)
-            if point in held and not point[0].startswith(TIMED)
+            if point in stored and not point[0].startswith(TIMED)
         )
 
     def rename(self, name: str) -> None:
-        """Call it `name`."""
+        """Rename the run to `name`."""
         if self.name != name:
             self.client.update_run(self.id, name=name)
             self.name = name
 
     def add_params(self, config: Mapping[str, Any]) -> None:
-        """Those of the first attempt stay: MLflow changes none, and all that matters is in the trial's hash."""
+        """Add missing params; MLflow cannot change the others, and the trial's hash covers all that matters."""
         from mlflow.entities import Param
 
         redact = redactor()
@@ -92,10 +92,10 @@ class StoredRun:
         self.params |= config.keys()
 
     def add_metrics(self, epochs: Iterable[Epoch]) -> None:
-        """Every point that is not there."""
+        """Add the points that are missing."""
         from mlflow.entities import Metric
 
-        points = self._points()
+        points = self._load_points()
         missing = [entry for entry in _points_of(epochs) if entry[0] not in points]
         for batch in _batches(missing, MAX_METRICS):
             metrics = [Metric(key, value, time, step) for (key, step), value, time in batch]
@@ -103,7 +103,7 @@ class StoredRun:
             points |= {point: value for point, value, _ in batch}
 
     def add_data(self, name: str, digest: str) -> None:
-        """The data set as MLflow's input."""
+        """Add the data set as an input of the run."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         if not self.has_data:
@@ -112,7 +112,7 @@ class StoredRun:
             self.has_data = True
 
     def add_files(self, files: Mapping[str, str | bytes]) -> None:
-        """Artifacts by their path; what is there of the same path is replaced."""
+        """Add artifacts by their path; one of the same path is replaced."""
         if not files:
             return
         with TemporaryDirectory() as folder:
@@ -123,11 +123,11 @@ class StoredRun:
             self.client.log_artifacts(self.id, folder)
 
     def add_file(self, file: Path, folder: str) -> None:
-        """An artifact in `folder`, under the file's name."""
+        """Add a file as an artifact in `folder`."""
         self.client.log_artifact(self.id, str(file), folder)
 
     def set_status(self, tags: Mapping[str, str], status: str, ended: int | None) -> None:
-        """Tags and status, after everything else; `ended` of a run that is not RUNNING, None: now."""
+        """Write tags and status, after everything else; `ended`: end of a run that is not RUNNING, None: now."""
         from mlflow.entities import RunTag
 
         changed = [RunTag(key, value) for key, value in tags.items() if self.tags.get(key) != value]
@@ -141,7 +141,7 @@ class StoredRun:
             self.client.set_terminated(self.id, status, end_time=ended)
         self.tags, self.status, self.ended = dict(tags), status, ended
 
-    def _points(self) -> dict[Point, float]:
+    def _load_points(self) -> dict[Point, float]:
         if self.points is None:
             histories = (self.client.get_metric_history(self.id, key) for key in self.metrics)
             self.points = {(point.key, point.step): point.value for history in histories for point in history}
@@ -149,7 +149,7 @@ class StoredRun:
 
 
 def _points_of(epochs: Iterable[Epoch]) -> Iterator[tuple[Point, float, int]]:
-    """(metric, step), value, time in ms of every metric of every epoch."""
+    """(metric, step), value and time in ms of every metric of every epoch."""
     for epoch in epochs:
         for key, value in epoch.metrics.items():
             yield (key, epoch.epoch), value, int(epoch.time * 1000)

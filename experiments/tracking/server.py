@@ -1,4 +1,4 @@
-"""An MLflow server for a folder of results, closed to strangers unless they have a password."""
+"""An MLflow server for a folder of results; other machines need a password."""
 
 import sys
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from experiments.tracking.connection import connect
 from ottt.errors import UserError
 
 PASSWORD = "MLFLOW_AUTH_ADMIN_PASSWORD"
-SHORTEST_PASSWORD = 12  # characters, as MLflow wants them
+SHORTEST_PASSWORD = 12  # characters, the minimum of MLflow
 LOOP = "experiments.tracking.server_loop:event_loop"
 
 _AUTH = """\
@@ -28,17 +28,17 @@ authorization_function = mlflow.server.auth:authenticate_request_basic_auth
 
 @dataclass(frozen=True)
 class Server:
-    """How a server is started.
+    """Settings of a server.
 
     Attributes:
-        results: whose store it serves.
-        host, port: that it listens on.
-        names: further names under which browsers reach it.
-        auth: whether it asks for user name and password; None: unless only this machine reaches it.
-        workers: processes.
+        results: folder of results whose store is served.
+        host, port: address to listen on.
+        names: additional names under which browsers reach the server.
+        auth: whether to ask for user name and password; None: only if other machines can reach the server.
+        workers: number of processes.
 
     Raises:
-        UserError: open to other machines without a password, or without a name; nothing to serve.
+        UserError: open to other machines without a password or without a name, or the store is not a database.
     """
 
     results: Results
@@ -60,7 +60,7 @@ class Server:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine reaches it."""
+        """Whether only this machine can reach the server."""
         try:
             return ip_address(self.host).is_loopback
         except ValueError:
@@ -68,17 +68,17 @@ class Server:
 
     @property
     def asks(self) -> bool:
-        """Whether it asks for user name and password."""
+        """Whether the server asks for user name and password."""
         return not self.is_loopback if self.auth is None else self.auth
 
     @property
     def address(self) -> str:
-        """What to type into a browser."""
+        """URL of the page."""
         return f"http://{self._hosts()[0]}:{self.port}"
 
     def command(self) -> list[str]:
         """The command line. It holds no password: every user of the machine can see it."""
-        # MLflow compares with what the browser sends, which names the port unless it is the usual one.
+        # MLflow compares them with the host that the browser sends, which has the port unless it is the default.
         allowed = [f"{host}{port}" for host in self._hosts() for port in ("", f":{self.port}")]
         words = [sys.executable, "-m", "mlflow", "server", "--host", self.host, "--port", str(self.port)]
         words += ["--workers", str(self.workers), "--uvicorn-opts", f"--loop {LOOP}"]
@@ -87,10 +87,10 @@ class Server:
         return [*words, "--app-name", "basic-auth"] if self.asks else words
 
     def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
-        """Variables of the server's process.
+        """Environment variables of the server's process.
 
         Raises:
-            UserError: there is neither a user yet nor a password for the first one.
+            UserError: there is no user yet, and no password for the first.
         """
         own = {
             "MLFLOW_BACKEND_STORE_URI": self.results.store,
@@ -109,10 +109,10 @@ class Server:
         return own | {name: value for name, value in inherited.items() if name != "MLFLOW_TRACKING_URI"}
 
     def prepare(self) -> None:
-        """Make the store and what the server reads at its start.
+        """Make the store and the configuration that the server reads at its start.
 
         Raises:
-            UserError: nobody can listen there; MLflow would say so and end as if all were well.
+            UserError: the address is not available; MLflow would print so and exit with status 0.
         """
         try:
             create_server((self.host, self.port), family=AF_INET6 if ":" in self.host else AF_INET).close()
@@ -135,7 +135,7 @@ class Server:
         return self.results.root / "mlflow-users.ini"
 
     def _hosts(self) -> list[str]:
-        """As an address has them."""
+        """Names of the server as they appear in a URL."""
         own = ["127.0.0.1", "localhost"] if self.is_loopback else [self.host]
         hosts = [*self.names, *(host for host in own if host not in ("0.0.0.0", "::"))]
         return [f"[{host}]" if ":" in host else host for host in dict.fromkeys(hosts)]

@@ -1,15 +1,15 @@
-"""What every process of `ottt mlflow serve` starts with; uvicorn's option `--loop` names it."""
+"""The event loop of every process of `ottt mlflow serve`, for uvicorn's option `--loop`."""
 
 import asyncio
 
-from experiments.garbage_collection import search_rarely
+from experiments.garbage_collection import collect_rarely
 
 
 def event_loop() -> asyncio.AbstractEventLoop:
-    """The loop that uvicorn takes by itself, in a process that searches less often for garbage.
+    """Make uvicorn's default loop, in a process that collects garbage less often.
 
-    MLflow's server makes several objects of every point that it reads. With Python's default, 60 % of its time went
-    into searching these, and all that it had imported, for cycles that were not there.
+    MLflow's server makes several objects for every point that it reads. With Python's default thresholds, 60 % of its
+    time went into searching these, and all imported objects, for cycles that were not there.
     """
-    search_rarely()
+    collect_rarely()
     return asyncio.new_event_loop()

@@ -1,7 +1,7 @@
-"""A sweep in MLflow: one parent run, one child run per trial. With `experiments.tracking.run` all that writes MLflow.
+"""Writes a sweep to MLflow: one parent run, one child run per trial; `experiments.tracking.run` writes a single run.
 
-Writing is reconciling: what the trial's record holds less what its run already has. So it can be repeated at any
-time, after a crash too, and never doubles a (metric, step). Not thread-safe: one thread opens, writes and closes.
+Each write adds only what the run does not have yet, so it is safe to repeat, also after a crash, and no (metric, step)
+is written twice. Not thread-safe: one thread opens, writes and closes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,31 +13,31 @@ from experiments.results.trial_records import Epoch, Record
 from experiments.tracking import artifacts
 from experiments.tracking.connection import connect, disconnect
 from experiments.tracking.redact import redacted
-from experiments.tracking.run import StoredRun
+from experiments.tracking.run import RunWriter
 from ottt.errors import UserError
 from ottt.evalreport import EvalReport
 from ottt.schema import MLFLOW_STATUS, SCHEMA_VERSION, SETTLED, Status, Tag
 
 PAGE = 1000  # runs per request
 
-_PAGE_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the page shows runs, not conversations
+_PAGE_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's page lists runs, not conversations
 
 
 class MlflowSink:
     """The runs of one sweep.
 
     Args:
-        plan: of the sweep.
-        spec: its text, kept with the parent run.
-        provenance: of the process that ran the sweep.
+        plan: plan of the sweep.
+        spec: text of the spec, stored with the parent run.
+        provenance: provenance of the process that ran the sweep.
         store: tracking URI.
-        artifacts: folder of artifacts, for a store that is no server; None: the server decides.
-        replay: whether another process ran the sweep, so that this one's environment is not the sweep's.
-        states: whether the kept states of finished trials become artifacts.
+        artifacts: folder of artifacts, for a store that is not a server; None: the server chooses.
+        replay: whether another process ran the sweep, so that this one's environment is not stored.
+        states: whether the kept checkpoints of finished trials become artifacts.
 
     Attributes:
-        plan: as above; see `extend`.
-        files: further artifacts of the parent run, by their path.
+        plan: plan of the sweep; see `extend`.
+        files: additional artifacts of the parent run, by their path.
     """
 
     def __init__(
@@ -61,23 +61,23 @@ class MlflowSink:
         self.files: Mapping[str, str] = {}
 
     def connect(self) -> None:
-        """Make sure that the store answers; a local one is made. Writes no run."""
+        """Check that the store answers; a local one is made. Writes no run."""
         self._client = connect(self._store)
         self._client.get_experiment_by_name(self.plan.name)
 
     def open(self) -> None:
-        """Find or make the experiment, the parent run and its children. Can be repeated after a failure."""
+        """Find or create the experiment and the parent run, find the child runs; can be repeated after a failure."""
         self._experiment = self._find_experiment()
-        parents = self._one_each(Tag.SWEEP, "sweep")
+        parents = self._one_run_per_value(Tag.SWEEP, "sweep")
         self._parent = parents.get(self.plan.name) or self._create(self.plan.name, self._parent_tags(), None)
         self._parent.set_status(self._parent_tags(), "RUNNING", None)
         self._parent.add_files(artifacts.of_sweep(self.plan, self._spec))
         if not self._replay:
             self._parent.add_files({**artifacts.of_process(), **self.files})
-        self._runs = self._one_each(Tag.TRIAL, "trial")
+        self._runs = self._one_run_per_value(Tag.TRIAL, "trial")
 
     def extend(self, plan: SweepPlan) -> None:
-        """The sweep has more trials now."""
+        """Replace the plan by one with more trials."""
         self.plan = plan
         self._parent.add_files(artifacts.of_sweep(plan, self._spec))
 
@@ -89,13 +89,13 @@ class MlflowSink:
         report: EvalReport | None = None,
         state: Path | None = None,
     ) -> None:
-        """Write what the run of `trial` lacks of its record.
+        """Write what the run of `trial` lacks.
 
         Args:
-            trial: of the plan.
-            record, epochs: of the trial.
-            report: its evaluation on test data at the end, if it came so far.
-            state: file of its state at the end, if it was kept.
+            trial: trial of the plan.
+            record, epochs: record and epochs of the trial.
+            report: evaluation on test data at the end, if the trial got that far.
+            state: file of the last checkpoint, if it was kept.
         """
         tags = self._tags(trial, record)
         ended = None if record.ended is None else _ms(record.ended)
@@ -120,7 +120,7 @@ class MlflowSink:
         run.set_status(tags, MLFLOW_STATUS[record.status], ended)
 
     def close(self, status: Status) -> None:
-        """End the parent run, and whatever child a crash left running."""
+        """End the parent run, and child runs that a crash left running."""
         for run in self._runs.values():
             if run.status == "RUNNING":
                 tags = run.tags | {Tag.STATUS: Status.INTERRUPTED}
@@ -137,32 +137,32 @@ class MlflowSink:
             raise UserError(f"the experiment {self.plan.name} was deleted: restore it, or rename the sweep")
         return str(found.experiment_id)
 
-    def _one_each(self, tag: Tag, kind: str) -> dict[str, StoredRun]:
-        """The experiment's runs of that kind by the value of a tag.
+    def _one_run_per_value(self, tag: Tag, kind: str) -> dict[str, RunWriter]:
+        """The experiment's runs of this kind by the value of a tag.
 
-        A request that was answered too late and repeated has made a second run: one stays, the settled or latest.
+        A request that timed out and was repeated has created a second run: the settled or latest one is kept.
         """
-        kept: dict[str, StoredRun] = {}
+        kept: dict[str, RunWriter] = {}
         for run in sorted(self._search(kind), key=_precedence, reverse=True):
             if kept.setdefault(run.tags.get(tag, run.id), run) is not run:
                 self._client.delete_run(run.id)
         return kept
 
-    def _search(self, kind: str) -> list[StoredRun]:
-        """All runs of the experiment of that kind."""
+    def _search(self, kind: str) -> list[RunWriter]:
+        """All runs of this kind in the experiment."""
         query = f"tags.`{Tag.KIND}` = '{kind}'"
-        found: list[StoredRun] = []
+        found: list[RunWriter] = []
         token: str | None = None
         while True:
             page = self._client.search_runs([self._experiment], query, max_results=PAGE, page_token=token)
-            found += (StoredRun.of(self._client, run) for run in page)
+            found += (RunWriter.of(self._client, run) for run in page)
             token = page.token
             if not token:
                 return found
 
-    def _create(self, name: str, tags: Mapping[str, str], started: int | None) -> StoredRun:
-        made = self._client.create_run(self._experiment, start_time=started, tags=dict(tags), run_name=name)
-        return StoredRun(self._client, made.info.run_id, name, "RUNNING", made.info.start_time, None, dict(tags))
+    def _create(self, name: str, tags: Mapping[str, str], started: int | None) -> RunWriter:
+        created = self._client.create_run(self._experiment, start_time=started, tags=dict(tags), run_name=name)
+        return RunWriter(self._client, created.info.run_id, name, "RUNNING", created.info.start_time, None, dict(tags))
 
     def _parent_tags(self) -> dict[str, str]:
         return {
@@ -196,7 +196,7 @@ class MlflowSink:
         return {key: str(value) for key, value in tags.items() if value is not None}
 
 
-def _precedence(run: StoredRun) -> tuple[bool, int, str]:
+def _precedence(run: RunWriter) -> tuple[bool, int, str]:
     return run.tags.get(Tag.STATUS) in SETTLED, run.started, run.id
 
 

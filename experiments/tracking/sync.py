@@ -1,4 +1,4 @@
-"""Bringing a tracking store up to the records of a sweep that ran earlier, perhaps into another store."""
+"""Writes the records of a sweep that ran earlier into a tracking store, its own or another."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -10,7 +10,8 @@ from experiments.planning.plan import SweepPlan, plan_in
 from experiments.results.folder import Results
 from experiments.results.provenance import Provenance
 from experiments.results.trial_records import Record
-from experiments.spec.read import read_spec
+from experiments.sweep_spec.read import read_spec
+from experiments.sweep_spec.spec import SweepSpec
 from experiments.tracking.redact import redacted
 from experiments.tracking.sink import MlflowSink
 from experiments.tracking.writer import StoreError
@@ -20,7 +21,7 @@ from ottt.schema import WITHOUT_RESULT, Status
 
 @dataclass(frozen=True)
 class Synced:
-    """What `sync` found: trials of the plan by how they stand, and how the sweep does."""
+    """Result of `sync`: number of trials by status, and status of the sweep."""
 
     plan: SweepPlan
     statuses: Counter[Status]
@@ -28,7 +29,7 @@ class Synced:
 
     @property
     def text(self) -> str:
-        """In one line."""
+        """Summary in one line."""
         counts = ", ".join(f"{count} {status}" for status, count in sorted(self.statuses.items()))
         return (
             f"{self.plan.name}: {self.statuses.total()} of {len(self.plan.trials)} trials recorded ({counts or 'none'})"
@@ -36,10 +37,10 @@ class Synced:
 
 
 def sync(sweep: str, *, results: Results, store: str | None = None) -> Synced:
-    """Write what `store` lacks of the records of `sweep`; what it holds already is left as it is.
+    """Write what `store` lacks of the records of `sweep`; what it has is kept.
 
     Args:
-        sweep: that ran in `results`.
+        sweep: name of a sweep that ran in `results`.
         results: folder of the records.
         store: tracking URI; None: that of `results`.
 
@@ -49,39 +50,44 @@ def sync(sweep: str, *, results: Results, store: str | None = None) -> Synced:
     """
     spec = read_spec(results.spec_of(sweep))
     plan = plan_in(results, spec)
-    target = store or results.store
     with results.lock(sweep):
         found = {trial.trial: results.records.read(trial.trial) for trial in plan.trials}
         records = {trial: record for trial, record in found.items() if record is not None}
         status = _status(plan, records)
-        sink = MlflowSink(
-            plan,
-            spec.to_yaml(),
-            _provenance(records),
-            store=target,
-            artifacts=_artifacts(target, results),
-            replay=True,
-            states=spec.checkpoints.log,
-        )
-        try:
-            sink.connect()
-            sink.open()
-            for trial in plan.trials:
-                if trial.trial in records:
-                    epochs, report = results.records.epochs(trial.trial), results.records.evaluation(trial.trial)
-                    state = results.records.last_state(trial.trial)
-                    sink.reconcile(trial, records[trial.trial], epochs, report, state)
-            sink.close(status)
-        except UserError:
-            raise
-        except Exception as error:
-            raise StoreError(f"store {shown_uri(target)}: {redacted(explained(error))}") from error
-    left = {Status.RUNNING: Status.INTERRUPTED}  # as `close` has told the store
-    return Synced(plan, Counter(left.get(record.status, record.status) for record in records.values()), status)
+        _write(spec, plan, records, status, results=results, store=store or results.store)
+    closed = {Status.RUNNING: Status.INTERRUPTED}  # as `MlflowSink.close` writes it
+    return Synced(plan, Counter(closed.get(record.status, record.status) for record in records.values()), status)
+
+
+def _write(
+    spec: SweepSpec, plan: SweepPlan, records: Mapping[str, Record], status: Status, *, results: Results, store: str
+) -> None:
+    sink = MlflowSink(
+        plan,
+        spec.to_yaml(),
+        _provenance(records),
+        store=store,
+        artifacts=_artifacts(store, results),
+        replay=True,
+        states=spec.checkpoints.log,
+    )
+    try:
+        sink.connect()
+        sink.open()
+        for trial in plan.trials:
+            if trial.trial in records:
+                epochs, report = results.records.epochs(trial.trial), results.records.evaluation(trial.trial)
+                checkpoint = results.records.final_checkpoint(trial.trial)
+                sink.reconcile(trial, records[trial.trial], epochs, report, checkpoint)
+        sink.close(status)
+    except UserError:
+        raise
+    except Exception as error:
+        raise StoreError(f"store {shown_uri(store)}: {redacted(explained(error))}") from error
 
 
 def _status(plan: SweepPlan, records: Mapping[str, Record]) -> Status:
-    """Of the sweep: whatever did not end was interrupted, since nothing runs now."""
+    """Status of the sweep: trials that have not ended were interrupted, since nothing runs now."""
     statuses = [records[trial.trial].status if trial.trial in records else None for trial in plan.trials]
     if statuses and all(status in plan.done for status in statuses):
         return Status.FINISHED
@@ -90,7 +96,7 @@ def _status(plan: SweepPlan, records: Mapping[str, Record]) -> Status:
 
 
 def _provenance(records: Mapping[str, Record]) -> Provenance:
-    """Of the process that began the latest trial; of this one where none has begun."""
+    """Provenance of the latest trial; without one, of this process."""
     if not records:
         return Provenance.current()
     latest = max(records.values(), key=lambda record: record.started)
@@ -98,7 +104,7 @@ def _provenance(records: Mapping[str, Record]) -> Provenance:
 
 
 def _artifacts(store: str, results: Results) -> Path | None:
-    """Beside a SQLite file; with the records for another database; where a server decides, None."""
+    """Folder of artifacts: beside a SQLite file, with the records for other databases; None if a server chooses it."""
     if store.startswith("sqlite:///"):
         return Path(store.removeprefix("sqlite:///")).absolute().parent / "artifacts"
     return results.root / "artifacts" if is_database(store) else None

@@ -1,4 +1,4 @@
-"""The picture of a trial that has ended: how it learned, how much its neurons fire, what it confuses."""
+"""The plot of a trial that has ended: learning curves, firing rates, confusion matrix."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -15,7 +15,7 @@ PARTS = (("train", "#999999"), ("val", "#0072b2"), ("test", "#d55e00"))  # Okabe
 
 
 def draw(epochs: Sequence[Epoch], report: EvalReport | None) -> bytes:
-    """A PNG; without a report, of a trial that diverged or was stopped, accuracy and loss alone."""
+    """Draw a PNG; without a report, as of a diverged or stopped trial, of accuracy and loss only."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13, 3.6) if report is not None else (9, 3.6))
@@ -46,7 +46,7 @@ def _losses(axes: "Axes", epochs: Sequence[Epoch]) -> None:
 
 
 def _lines(axes: "Axes", epochs: Sequence[Epoch], kind: str, *, factor: float = 1) -> None:
-    """Metrics of that kind, of every part of the data, times `factor`."""
+    """Plot the metrics of this kind, for every part of the data, times `factor`."""
     from matplotlib.ticker import MaxNLocator
 
     for part, colour in PARTS:

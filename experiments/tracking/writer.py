@@ -1,4 +1,4 @@
-"""Filling the tracking store in the background, so that no trial waits for it."""
+"""Writes to the tracking store in the background, so that no trial waits for it."""
 
 import queue
 import threading
@@ -13,18 +13,18 @@ from experiments.tracking.sink import MlflowSink
 from ottt.errors import UserError
 from ottt.schema import Status
 
-PERIOD_S = 2.0  # between two rounds of writing
-ABSENCE_S = 120.0  # for which a server that does not answer at the end of a sweep is waited for
+PERIOD_S = 2.0  # between two writes
+ABSENCE_S = 120.0  # how long to wait at the end of a sweep for a server that does not answer
 
 
 class StoreError(UserError):
-    """The tracking store cannot be used; one line."""
+    """The tracking store cannot be used; the message is one line."""
 
 
 class BackgroundWriter:
-    """Keeps a sweep's runs equal to the trial records, in one thread.
+    """Writes the trial records of a sweep to its runs, in one thread.
 
-    A store that fails is tried again every round; what could not be written stays in the records.
+    If the store fails, the write is repeated every round; the records keep what could not be written.
     """
 
     def __init__(self, sink: MlflowSink, records: TrialRecords) -> None:
@@ -33,7 +33,7 @@ class BackgroundWriter:
         self._plan = sink.plan
         self._trials = _by_hash(sink.plan)
         self._updates: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._unwritten: dict[str, None] = {}  # in order
+        self._unwritten: dict[str, None] = {}  # an ordered set
         self._is_open = False
         self._failure: Exception | None = None
         self._connected = threading.Event()
@@ -43,14 +43,14 @@ class BackgroundWriter:
         self._thread = threading.Thread(target=self._work, name="mlflow-writer", daemon=True)
 
     def start(self) -> None:
-        """Connect, in the background. Nothing is written yet."""
+        """Connect in the background. Nothing is written yet."""
         self._thread.start()
 
     def begin(self) -> None:
-        """Wait for the connection, and write from here on.
+        """Wait for the connection, then start to write.
 
         Raises:
-            StoreError: there is none.
+            StoreError: the connection failed.
         """
         self._connected.wait()
         if self._failure is not None:
@@ -60,28 +60,29 @@ class BackgroundWriter:
         self._permitted.set()
 
     def describe(self, files: Mapping[str, str]) -> None:
-        """Artifacts of the parent run that the caller knows; before `begin`."""
+        """Add artifacts to the parent run; to be called before `begin`."""
         self._sink.files = files
 
     def extend(self, plan: SweepPlan) -> None:
-        """The sweep has more trials now; to be called before they are updated."""
+        """Replace the plan by one with more trials; to be called before their updates."""
         self._trials = _by_hash(plan)
         self._plan = plan
 
     def update(self, trial: str) -> None:
-        """The record of `trial` has changed."""
+        """Write the record of `trial`, which has changed."""
         self._updates.put(trial)
 
     def close(
         self, status: Status, *, say: Callable[[str], None] | None = None, leave: threading.Event | None = None
     ) -> str | None:
-        """Write everything and end the parent run with `status`; returns in one line what went wrong.
+        """Write everything and end the parent run with `status`; returns what went wrong, in one line.
 
-        Before `begin` it only gives up.
+        Before `begin` nothing is written.
 
         Args:
-            say: told that a server which does not answer is waited for; None: it is not.
-            leave: ends the waiting.
+            status: final status of the sweep.
+            say: prints that the writer waits for a server that does not answer; None: it does not wait.
+            leave: ends the wait.
         """
         if not self._permitted.is_set():
             return None
@@ -89,7 +90,7 @@ class BackgroundWriter:
         self._closing.set()
         self._thread.join()
         if say is not None and self._is_away():
-            say(f"the tracking server does not answer; waiting {ABSENCE_S:.0f} s for it, Ctrl-C leaves")
+            say(f"the tracking server does not answer; waiting {ABSENCE_S:.0f} s for it, Ctrl-C ends the wait")
             self._wait(leave or threading.Event())
         if self._failure is None:
             return None
@@ -99,7 +100,7 @@ class BackgroundWriter:
         return self._failure is not None and is_away(self._failure)
 
     def _wait(self, leave: threading.Event) -> None:
-        """Try the last round again for some time, in the caller's thread: the writer's has ended."""
+        """Repeat the last write for some time, in the caller's thread: the writer's has ended."""
         until = time.monotonic() + ABSENCE_S
         while self._is_away() and time.monotonic() < until and not leave.wait(PERIOD_S):
             self._round(last=True)
@@ -117,7 +118,7 @@ class BackgroundWriter:
         self._round(last=True)
 
     def _round(self, *, last: bool = False) -> None:
-        """Write what has changed. Whatever the store raises is kept for `close` to tell, and tried again."""
+        """Write what has changed. An error of the store is kept for `close`, and the write is repeated."""
         while not self._updates.empty():
             self._unwritten[self._updates.get()] = None
         try:
@@ -146,7 +147,7 @@ class BackgroundWriter:
             record,
             self._records.epochs(trial),
             self._records.evaluation(trial),
-            self._records.last_state(trial),
+            self._records.final_checkpoint(trial),
         )
 
 

@@ -1,1 +1,3 @@
-"""What happens in the process that trains."""
+"""The process that trains: the Ray actor, its reports, its measurements."""
+
+__all__ = ["step_report", "trainable"]

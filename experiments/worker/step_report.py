@@ -1,4 +1,4 @@
-"""What a worker reports to the driver after every step of a trial, and why a trial failed."""
+"""The report of a worker to the driver after every step of a trial, with the kind of failure if it failed."""
 
 import traceback
 from dataclasses import dataclass
@@ -10,38 +10,38 @@ from ottt.evalreport import EvalReport
 from ottt.schema import Status
 
 REPORT = "report"  # key of a step's StepReport in the result that Tune passes on
-EPOCH = "epoch"  # keys of what a scheduler reads there: epochs completed, ...
-SCORE = "score"  # ... and the sweep's metric after them
+EPOCH = "epoch"  # keys that a scheduler reads there: completed epochs ...
+SCORE = "score"  # ... and the sweep's metric
 MAX_REASON = 500  # characters
 
 
 class ResetFailed(Exception):
-    """A worker cannot take its next trial."""
+    """A worker cannot take its next trial; a new worker can."""
 
 
 class FailureKind(StrEnum):
-    """Why an attempt ended without a result, as far as it decides whether to retry."""
+    """Why an attempt ended without a result; decides whether to retry."""
 
     ERROR = "error"  # the trial raised, and would raise again
     WORKER = "worker"  # its process or machine is gone, or the machine's memory was full
-    PREEMPTED = "preempted"  # its machine was taken away, as announced
+    PREEMPTED = "preempted"  # its machine was drained or preempted
     DEVICE_MEMORY = "device-memory"  # it did not fit into its share of a GPU
-    RESET = "reset"  # a worker that had trained other trials could not take it; a new worker may
+    RESET = "reset"  # a reused worker could not take it; a new worker can
 
 
 @dataclass(frozen=True)
 class StepReport:
-    """One step of a trial: an epoch, or how the trial ended without one.
+    """Report of one step of a trial: an epoch, or how the trial ended without one.
 
     Attributes:
-        status: RUNNING while epochs are left; INTERRUPTED where the trial was left before them.
-        epoch: the epoch that was trained; None if the step raised, or if a resumed trial had no epoch left.
-        device, data_digest: of the trial; None if it did not get that far.
-        reason: one line, why it did not finish.
-        traceback: of an unexpected error.
+        status: RUNNING while epochs are left; INTERRUPTED if the trial ended before them.
+        epoch: epoch that was trained; None if the step raised, or if a resumed trial had no epoch left.
+        device, data_digest: device and data of the trial; None if it did not get that far.
+        reason: why the trial did not finish, in one line.
+        traceback: traceback of an unexpected error.
         failure: kind of failure of a trial that ended without a result.
-        warning: one line, what went wrong without ending the trial.
-        evaluation: on test data, of a trial whose last epoch this was.
+        warning: problem that did not end the trial, in one line.
+        evaluation: evaluation on test data; only after the last epoch.
     """
 
     status: Status
@@ -65,5 +65,5 @@ def reason_of(error: BaseException) -> str:
 
 
 def storable(text: str) -> str:
-    """The text with `?` for what files and databases refuse: halves of surrogate pairs, and NUL."""
+    """The text with `?` for characters that files and databases refuse: lone surrogates and NUL."""
     return text.encode(errors="replace").decode().replace("\0", "?")

@@ -1,4 +1,4 @@
-"""One trial after another inside a Ray actor. Torch is imported here, in the worker, and never in the driver."""
+"""The Ray actor that trains one trial after another. Torch is imported here, in the worker, never in the driver."""
 
 import gc
 import time
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
-from ray._private.state import state as cluster_state
 
-from experiments.garbage_collection import importing
+from experiments.garbage_collection import collection_paused
+from experiments.ray_internals import draining_nodes
 from experiments.results.stop_request import StopRequest
 from experiments.results.trial_records import Epoch, TrialRecords
-from experiments.spec.run_settings import Checkpoints, Share
+from experiments.sweep_spec.run_settings import Checkpoints, Share
 from experiments.worker.step_report import (
     EPOCH,
     REPORT,
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 
 class TrialTrainable(tune.Trainable):
-    """A step is an epoch. An error ends the trial with a report, not the actor: the next trial reuses it.
+    """Trains one epoch per step. An error ends the trial with a report, not the actor, which the next trial reuses.
 
-    Checkpoints are written to the trial's folder, at the start of a step: the driver has recorded all that they hold.
+    Checkpoints are written to the trial's folder at the start of a step, when the driver has recorded all their epochs.
     """
 
     def setup(
@@ -49,15 +49,15 @@ class TrialTrainable(tune.Trainable):
         """Take the first trial.
 
         Args:
-            config: `trial`, a hash; `config`, the JSON of its settings; `share`, what it takes of the machine; `until`,
-                the epochs after which it is left, or None.
-            records: of all trials.
-            checkpoints: when they are written.
-            metric: that the sweep optimises.
-            request: leaves trials before their next epoch, once it is made.
+            config: `trial`, a hash; `config`, the JSON of its settings; `share`, its share of the machine; `until`, the
+                epoch at which it pauses, or None.
+            records: records of all trials.
+            checkpoints: when to write checkpoints.
+            metric: metric that the sweep optimises.
+            request: request to stop; once made, trials end before their next epoch.
         """
-        with importing():
-            import ottt.training.trainer  # noqa: F401  # now, rather than when the first trial waits for it
+        with collection_paused():
+            import ottt.training.trainer  # noqa: F401  # before the first trial waits for it
 
         self._metric = metric
         self._records = records
@@ -66,10 +66,10 @@ class TrialTrainable(tune.Trainable):
         self._take(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next trial; nothing of the last one is left.
+        """Take the next trial; nothing of the last one stays.
 
         Raises:
-            ResetFailed: that does not work here any more; Tune ends this worker.
+            ResetFailed: this worker cannot take another trial; Tune ends it.
         """
         try:
             self._take(new_config)
@@ -111,11 +111,11 @@ class TrialTrainable(tune.Trainable):
             return self._failed(Status.FAILED, error, FailureKind.ERROR)
 
     def _train(self) -> StepReport:
-        """The next epoch; the last state is written before it, or after it where it was the last."""
-        if self._request.is_made or self._is_to_wait():
+        """Train the next epoch; the checkpoint of the one before is written first, that of the last one at its end."""
+        if self._request.is_made or self._pauses():
             return self._ended(Status.INTERRUPTED, warning=None if self._trainer is None else self._save())
         if self._trainer is None:
-            self._trainer = self._made()
+            self._trainer = self._make_trainer()
             warning = None
         else:
             warning = self._save() if self._is_due() else None
@@ -130,8 +130,8 @@ class TrialTrainable(tune.Trainable):
             warning = self._save()
         return self._ended(Status.FINISHED, epoch=epoch, warning=warning)
 
-    def _made(self) -> "Trainer":
-        """The trial at its newest checkpoint whose epochs are all recorded, else at its beginning."""
+    def _make_trainer(self) -> "Trainer":
+        """Load the newest checkpoint whose epochs are all recorded; without one the trial starts from nothing."""
         from ottt.errors import UserError
         from ottt.training.checkpoint import NEWEST, PREVIOUS
         from ottt.training.trainer import Trainer
@@ -143,22 +143,22 @@ class TrialTrainable(tune.Trainable):
             trainer = Trainer(self._config)
             try:
                 trainer.load(path)
-            except UserError:  # damaged: what matters is in the records, and an older state gives the same numbers
+            except UserError:  # damaged: an older checkpoint gives the same numbers
                 continue
             if trainer.epoch <= len(self._records.epochs(self._trial)):
                 return trainer
         return Trainer(self._config)
 
-    def _is_to_wait(self) -> bool:
+    def _pauses(self) -> bool:
         return self._trainer is not None and self._until is not None and self._trainer.epoch >= self._until
 
     def _is_due(self) -> bool:
         assert self._trainer is not None
-        waited = time.monotonic() - self._written >= self._checkpoints.seconds
-        return (waited and self._trainer.epoch % self._checkpoints.epochs == 0) or is_leaving()
+        has_waited = time.monotonic() - self._written >= self._checkpoints.seconds
+        return (has_waited and self._trainer.epoch % self._checkpoints.epochs == 0) or is_leaving()
 
     def _save(self) -> str | None:
-        """Write the state; returns why that did not work: the trial goes on, and its last checkpoint stays."""
+        """Write a checkpoint; returns why it failed: the trial continues, and the last checkpoint stays."""
         assert self._trainer is not None
         self._written = time.monotonic()
         try:
@@ -180,7 +180,7 @@ class TrialTrainable(tune.Trainable):
         failure: FailureKind | None = None,
         warning: str | None = None,
     ) -> StepReport:
-        """The report of this step, with what the trainer says of itself."""
+        """Report of this step, with the device and data of the trainer."""
         device = None if self._trainer is None else self._trainer.device_name
         digest = None if self._trainer is None else self._trainer.data_digest
         evaluation = self._trainer.report if self._trainer is not None and status is Status.FINISHED else None
@@ -188,16 +188,16 @@ class TrialTrainable(tune.Trainable):
 
 
 def is_leaving() -> bool:
-    """Whether it was announced that this machine goes: a drained node, or a spot machine that is taken back."""
-    return ray.is_initialized() and ray.get_runtime_context().get_node_id() in cluster_state.get_draining_nodes()
+    """Whether this node is being drained or preempted."""
+    return ray.is_initialized() and ray.get_runtime_context().get_node_id() in draining_nodes()
 
 
 def _clean(share: Share) -> None:
-    """Leave nothing of the last trial, and keep the next one within its share of the machine."""
+    """Free what the last trial used, and limit the next one to its share of the machine."""
     import torch
 
-    gc.collect()  # a traceback may hold the last trial's tensors in a cycle
-    gc.freeze()  # what outlives a trial, mostly packages imported late, need not be searched again
+    gc.collect()  # a traceback can hold the last trial's tensors in a cycle
+    gc.freeze()  # what outlives a trial, mostly packages imported late, is not searched again
     torch.set_num_threads(share.threads)
     if share.gpu and torch.cuda.is_available():
         torch.cuda.empty_cache()

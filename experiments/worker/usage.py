@@ -1,23 +1,23 @@
-"""What a trial takes of its machine: of its own process, and of the share that it was given."""
+"""CPU time and memory that a trial takes of its machine, measured in its process."""
 
 import os
 import time
 from pathlib import Path
 
-from experiments.spec.run_settings import Share
+from experiments.sweep_spec.run_settings import Share
 
 _MEMORY = Path("/proc/self/statm")  # pages: of the address space, resident, ...
 
 
 class Usage:
-    """Measures this process from the moment it is made."""
+    """Measures this process from construction on."""
 
     def __init__(self, share: Share) -> None:
         self._share = share
         self._cpu, self._wall = time.process_time(), time.perf_counter()
 
     def metrics(self) -> dict[str, float]:
-        """By the names of `ottt.schema`, less those that this system does not tell."""
+        """Metrics by their names in `ottt.schema`, those that this system provides."""
         seconds, wall = time.process_time() - self._cpu, time.perf_counter() - self._wall
         found = {"perf/cpu_share": seconds / (wall * self._share.cpu)}
         if _MEMORY.exists():

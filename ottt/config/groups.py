@@ -1,4 +1,4 @@
-"""The groups of a trial's settings: data, model, neuron, rule, loss, optimizer, schedule."""
+"""Groups of a trial's settings, with defaults, bounds and meaning: data, model, neuron, rule, loss, optim, schedule."""
 
 from dataclasses import replace
 from typing import Annotated, Literal
@@ -11,41 +11,41 @@ from ottt.names import DataName, ModelName, RuleName, SurrogateName
 
 
 class Section(BaseModel):
-    """Base of all configuration: frozen, strict about types, no unknown keys."""
+    """Base class of all configuration: frozen, strict about types, without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class AugmentConfig(Section):
-    """Random changes of training samples, drawn anew every time; the same for all frames of a recording."""
+    """Random changes to training samples, drawn for each batch; equal for all frames of a recording."""
 
-    crop: int = Field(0, ge=0)  # pixels of black around a sample that is then cropped to its size; imagenet has its own
-    flip: float = Field(0.0, ge=0, le=1)  # probability of left-right
-    cutout: float = Field(0.0, ge=0, le=1)  # probability of a rectangle of one random value; still images
+    crop: int = Field(0, ge=0)  # black pixels around a sample before a random crop to its size; imagenet has its own
+    flip: float = Field(0.0, ge=0, le=1)  # probability of a left-right flip
+    cutout: float = Field(0.0, ge=0, le=1)  # probability of a rectangle of one random value; still images only
 
 
 class FramesConfig(Section):
     """How the events of a recording become T frames."""
 
-    by: Literal["count", "time"] = "count"  # frames of as many events each | of as much time each
-    size: int | None = Field(None, ge=1)  # pixels, height and width; None: the sensor's
+    by: Literal["count", "time"] = "count"  # frames with equal numbers of events | of equal duration
+    size: int | None = Field(None, ge=1)  # height and width, pixels; None: those of the sensor
     train_steps: int | None = Field(None, ge=1)  # T_train: frames drawn for each training batch, in order; None: all T
 
 
 class DataConfig(Section):
-    """Which data, how they are split and prepared."""
+    """The data set, its split and its preparation."""
 
     name: DataName = "digits"
-    root: str = "data"  # folder of downloaded sets and of what is prepared from them
-    val_fraction: float = Field(0.15, ge=0, lt=1)  # of the training samples; 0: the paper's protocol
-    split_seed: int = Field(0, ge=0)  # same split for every trial seed
+    root: str = "data"  # folder of downloaded data sets and their prepared copies
+    val_fraction: float = Field(0.15, ge=0, lt=1)  # share of the training samples kept for validation; paper: 0
+    split_seed: int = Field(0, ge=0)  # seed of the split, independent of the trial's seed
     augment: AugmentConfig = AugmentConfig()
     frames: FramesConfig = FramesConfig()
-    workers: int = Field(4, ge=0)  # processes that decode images; imagenet
+    workers: int = Field(4, ge=0)  # processes that decode images; imagenet only
 
     @property
     def samples(self) -> DataInfo:
-        """The data set, with event frames as large as `frames.size` makes them."""
+        """The data set, with event frames of `frames.size`."""
         info, size = DATASETS[self.name], self.frames.size
         return replace(info, height=size, width=size) if info.events and size is not None else info
 
@@ -64,46 +64,46 @@ class DataConfig(Section):
 
 
 class ModelConfig(Section):
-    """Which network."""
+    """The network."""
 
     name: ModelName = "small"
     width: float = Field(1.0, gt=0, allow_inf_nan=False)  # factor on the channels of every hidden layer
-    classifier_hidden: int = Field(0, ge=0)  # VGG: neurons between last convolution and output; 0: none
-    dropout: float = Field(0.0, ge=0, lt=1)  # of the features before the classifier, one mask per sequence
-    stochastic_depth: float = Field(0.0, ge=0, lt=1)  # ResNet: drop rate of the last block, linear from 0
+    classifier_hidden: int = Field(0, ge=0)  # VGG: neurons between the last convolution and the output; 0: none
+    dropout: float = Field(0.0, ge=0, lt=1)  # dropout before the classifier, one mask per sequence
+    stochastic_depth: float = Field(0.0, ge=0, lt=1)  # ResNet: drop rate of the last block; increases linearly from 0
 
 
 class SurrogateConfig(Section):
-    """Stand-in for the derivative of the Heaviside step."""
+    """Surrogate for the derivative of the Heaviside step."""
 
     name: SurrogateName = "sigmoid"
     alpha: float = Field(4.0, gt=0)  # steepness
 
 
 class NeuronConfig(Section):
-    """Spiking neuron and the trace of its output."""
+    """The spiking neuron and the trace of its spikes."""
 
     kind: Literal["lif", "if"] = "lif"
     tau: float = Field(2.0, ge=1, allow_inf_nan=False)  # membrane time constant, time steps; "if" has none
-    trace_decay: float | None = Field(None, ge=0, le=1)  # per time step; None: the membrane's decay
+    trace_decay: float | None = Field(None, ge=0, le=1)  # factor per time step; None: the membrane's decay
     v_threshold: float = Field(1.0, gt=0, allow_inf_nan=False)
-    v_reset: float | None = Field(None, allow_inf_nan=False)  # None: soft reset, subtract v_threshold
+    v_reset: float | None = Field(None, allow_inf_nan=False)  # potential after a spike; None: subtract v_threshold
     surrogate: SurrogateConfig = SurrogateConfig()
-    dropout: float = Field(0.0, ge=0, lt=1)  # one mask per sample and sequence
+    dropout: float = Field(0.0, ge=0, lt=1)  # dropout of spikes, one mask per sample and sequence
 
     @property
     def decay(self) -> float:
-        """Share of the membrane potential kept from one time step to the next."""
+        """Factor on the membrane potential per time step."""
         return 1.0 if self.kind == "if" else 1.0 - 1.0 / self.tau
 
     @property
     def decay_of_trace(self) -> float:
-        """Share of the trace kept from one time step to the next."""
+        """Factor on the trace per time step."""
         return self.decay if self.trace_decay is None else self.trace_decay
 
 
 class RuleConfig(Section):
-    """How gradients are made from a sequence, and when they are applied."""
+    """How gradients are computed from a sequence, and when they are applied."""
 
     name: RuleName = "ottt"
     update: Literal["accumulate", "online"] = "accumulate"  # OTTT_A | OTTT_O
@@ -117,11 +117,11 @@ class LossConfig(Section):
 
 
 class OptimConfig(Section):
-    """Optimizer."""
+    """The optimizer."""
 
     name: Literal["sgd", "adam", "adamw"] = "sgd"
     lr: float = Field(0.1, gt=0, allow_inf_nan=False)
-    momentum: float = Field(0.9, ge=0, lt=1)  # sgd
+    momentum: float = Field(0.9, ge=0, lt=1)  # sgd only
     weight_decay: float = Field(0.0, ge=0, allow_inf_nan=False)
 
 
@@ -129,9 +129,9 @@ Changes = Annotated[str, AfterValidator(lambda text: written(parse_changes(text)
 
 
 class ScheduleConfig(Section):
-    """Learning rate over epochs, and other settings that change while a trial trains."""
+    """The learning rate over epochs, and settings that change during training."""
 
     name: Literal["cosine", "step", "constant"] = "cosine"
-    step_epochs: int = Field(30, ge=1)  # step: every so many epochs ...
-    gamma: float = Field(0.1, gt=0, le=1)  # ... times this
-    changes: Changes = ""  # while it trains, e.g. optim.lr=0.05 after 10, optim.lr=0.01 after 20
+    step_epochs: int = Field(30, ge=1)  # step: epochs between changes of the learning rate
+    gamma: float = Field(0.1, gt=0, le=1)  # step: factor per change
+    changes: Changes = ""  # changes during training, e.g. optim.lr=0.05 after 10, optim.lr=0.01 after 20

@@ -1,4 +1,4 @@
-"""Reading a trial's configuration: presets, files, mappings, and overrides laid over them."""
+"""Loading of a trial's configuration from presets, files, mappings and overrides."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,17 +17,17 @@ Source = str | Path | Mapping[str, Any] | Document | None
 
 
 def load_config(source: Source = None, overrides: Iterable[str] = ()) -> TrialConfig:
-    """The checked configuration in `source`, with `overrides` laid over it.
+    """The validated configuration of `source` and `overrides`.
 
     Args:
-        source: a YAML file, the name of a preset, a mapping (nested or with dotted keys), a document read before, or
-            None for the defaults. Its key `preset` names a preset that its other settings are laid over.
-        overrides: `key.path=value` texts, later ones win.
+        source: a YAML file, the name of a preset, a mapping (nested or with dotted keys), a parsed document, or
+            None for the defaults. Its key `preset` names a preset that its other settings override.
+        overrides: `key.path=value` texts; later ones win.
 
     Raises:
-        UserError: one line per problem, each naming place, rule and value.
+        UserError: one line per problem, with place, rule and value.
     """
-    document = _over_preset(_document(source))
+    document = _with_preset(_document(source))
     overlays = [parse_override(text) for text in overrides]
     values = document.values
     for key, value in overlays:
@@ -46,7 +46,7 @@ def load_config(source: Source = None, overrides: Iterable[str] = ()) -> TrialCo
 
 
 def preset_names() -> list[str]:
-    """Names that `load_config` takes in place of a file."""
+    """Names of the presets, which `load_config` accepts instead of a file."""
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
@@ -68,8 +68,8 @@ def _document(source: Source) -> Document:
     return Document(str(source), nest(document.values), document.lines)
 
 
-def _over_preset(document: Document) -> Document:
-    """The document laid over the preset that it names, if any."""
+def _with_preset(document: Document) -> Document:
+    """The document, with the settings of the preset that it names where it has none of its own."""
     values = dict(document.values)
     if "preset" not in values:
         return document
@@ -77,5 +77,5 @@ def _over_preset(document: Document) -> Document:
     if name not in preset_names():
         known = ", ".join(preset_names())
         raise UserError(f"{document.place(('preset',))}: preset must be one of {known}, got {name!r}")
-    below = nest(read_yaml(PRESETS / f"{name}.yaml").values)
-    return Document(document.name, merge(below, nest(values)), document.lines)
+    preset = nest(read_yaml(PRESETS / f"{name}.yaml").values)
+    return Document(document.name, merge(preset, nest(values)), document.lines)

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration or a spec, in a line per problem that names place, rule and value."""
+"""Error messages for configurations and specs: one line per problem, with place, rule and value."""
 
 import difflib
 from collections.abc import Callable, Mapping
@@ -15,12 +15,12 @@ def describe(error: ValidationError, model: type[BaseModel], place: Callable[[Ke
     for problem in error.errors():
         path = tuple(part for part in problem["loc"] if part not in {"function-after", "list", "tuple"})
         where = place(path)
-        text = _sentence(model, path, problem)
+        text = _message(model, path, problem)
         lines.append(f"{where}: {text}" if where else text)
     return lines
 
 
-def _sentence(model: type[BaseModel], path: KeyPath, problem: Mapping[str, Any]) -> str:
+def _message(model: type[BaseModel], path: KeyPath, problem: Mapping[str, Any]) -> str:
     key = ".".join(map(str, path))
     value = problem["input"]
     got = f"got {value!r}" if not isinstance(value, Mapping) else "got a group of settings"
@@ -63,22 +63,22 @@ def _bounds(context: Mapping[str, Any]) -> str:
 
 
 def _choices(expected: str) -> list[str]:
-    """`'a', 'b' or 'c'` as pydantic words it -> [a, b, c]."""
+    """pydantic's `'a', 'b' or 'c'` -> [a, b, c]."""
     return expected.replace(" or ", ", ").replace("'", "").split(", ")
 
 
 def _suggestion(model: type[BaseModel], path: KeyPath) -> str:
-    """Best guess at the key that was meant: the same name in another group, else a sibling spelt like it."""
-    *groups, wrong = (str(part) for part in path)
+    """The key that was probably meant: the same name in another group, else a similar one in the same group."""
+    *groups, unknown = (str(part) for part in path)
     keys = flatten(_defaults(model))
     prefix = "".join(f"{group}." for group in groups)
-    elsewhere = [key for key in keys if key.split(".")[-1] == wrong]
+    elsewhere = [key for key in keys if key.split(".")[-1] == unknown]
     if elsewhere:
         return f" (did you mean {elsewhere[0]}?)"
     siblings = {key.removeprefix(prefix).split(".")[0] for key in keys if key.startswith(prefix)}
     if not groups:
         siblings |= model.model_fields.keys()
-    near = difflib.get_close_matches(wrong, siblings, n=1)
+    near = difflib.get_close_matches(unknown, siblings, n=1)
     return f" (did you mean {prefix}{near[0]}?)" if near else ""
 
 

@@ -1,6 +1,6 @@
-"""Settings that change while a trial trains: `optim.lr=0.05 after 10` holds from the eleventh epoch on.
+"""Settings that change during training: `optim.lr=0.05 after 10` applies from the eleventh epoch on.
 
-Several stand in one text, with commas between them. Written by hand, or found by population based training.
+Commas separate several changes. They are written by hand or by population based training.
 """
 
 import re
@@ -13,12 +13,12 @@ _CHANGE = re.compile(r"\s*([a-z_.]+)\s*=\s*(\S+)\s+after\s+(\d+)\s*")
 
 @dataclass(frozen=True, order=True)
 class Change:
-    """Of one setting.
+    """A change of one setting.
 
     Attributes:
-        after: epochs, from 1.
+        after: number of epochs after which it applies, from 1.
         setting: one of CHANGEABLE.
-        value: from there on.
+        value: new value.
     """
 
     after: int
@@ -33,7 +33,7 @@ def parse_changes(text: str) -> tuple[Change, ...]:
     """The changes in `text`, the earliest first.
 
     Raises:
-        ValueError: a change that cannot be read, an unknown setting, or one changed twice at once.
+        ValueError: a change that cannot be parsed, an unknown setting, or a setting changed twice after one epoch.
     """
     changes = sorted(_parsed(part) for part in text.split(",")) if text.strip() else []
     for index, change in enumerate(changes[1:]):

@@ -1,7 +1,4 @@
-"""The configuration of one trial: every choice that a study can ablate, typed, checked once, frozen.
-
-Defaults are the paper's (see `TrialConfig`). Unknown keys and wrong types are refused.
-"""
+"""The configuration of one trial: its settings, their consistency, and the hashes that identify trial and variant."""
 
 import hashlib
 import json
@@ -31,7 +28,7 @@ from ottt.plugins import load_plugin, owner
 
 
 def _listed(steps: object) -> object:
-    """`4` and `1,2,4`, as people type them, besides lists."""
+    """A list from `4` or `1,2,4`, as typed on the command line; other values unchanged."""
     if isinstance(steps, str):
         return [int(part) if part.strip().isdecimal() else part for part in steps.split(",")]
     return [steps] if isinstance(steps, int) else steps
@@ -46,7 +43,7 @@ def _loaded(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         try:
             load_plugin(name)
-        except UserError as error:  # so that it is said with its place, beside whatever else is wrong
+        except UserError as error:  # pydantic then reports it with its place, together with other problems
             raise ValueError(f"must be loadable: {'; '.join(error.problems)}") from error
     return names
 
@@ -57,7 +54,7 @@ Plugins = Annotated[tuple[str, ...], AfterValidator(_loaded), Field(strict=False
 class TrialConfig(Section):
     """One trial: one network trained once.
 
-    Defaults are those of the paper's CIFAR-10 experiments, on the data and network that need no download.
+    Defaults are those of the paper's CIFAR-10 experiments, with a small network and data that need no download.
     """
 
     plugins: Plugins = ()  # modules or files that add networks, rules, data sets or metrics; loaded first
@@ -74,8 +71,8 @@ class TrialConfig(Section):
     batch_size: int = Field(128, ge=1)
     seed: int = Field(2022, ge=0, lt=2**63)
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # of weighted layers; membranes and parameters stay fp32
-    compile: bool | Literal["auto"] = "auto"  # neurons' kernels; auto: where a trial is long enough to save time
-    deterministic: bool = False  # refuse operations whose result differs between runs on one device
+    compile: bool | Literal["auto"] = "auto"  # compile the neurons' kernels; auto: if the trial is long enough
+    deterministic: bool = False  # refuse operations whose results differ between runs on one device
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
     @model_validator(mode="after")
@@ -108,7 +105,7 @@ class TrialConfig(Section):
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """Of settings while the trial trains, the earliest first."""
+        """Changes of settings during training, the earliest first."""
         return parse_changes(self.schedule.changes)
 
     def at(self, epochs: int) -> Self:
@@ -117,14 +114,14 @@ class TrialConfig(Section):
         return self.replace(settings) if settings else self
 
     def until(self, epochs: int) -> Self:
-        """The trial that this one was, from its beginning, when it had completed `epochs` epochs."""
+        """The trial without the changes after its first `epochs` epochs, in which both are identical."""
         changes = self.changes
         made = [change for change in changes if change.after < epochs]
         return self if len(made) == len(changes) else self.replace({"schedule.changes": written(made)})
 
     @property
     def train_steps(self) -> int:
-        """Time steps in training: T, unless fewer frames of event data are drawn."""
+        """Time steps in training: T, or the number of frames drawn from event data."""
         drawn = self.data.frames.train_steps if DATASETS[self.data.name].events else None
         return self.T if drawn is None else drawn
 
@@ -135,9 +132,9 @@ class TrialConfig(Section):
     def effective(self) -> dict[str, Any]:
         """The settings that determine the result, with defaults that depend on others resolved.
 
-        Two configurations that must give the same result have equal effective settings: paths and the device are
-        left out, and so is what the chosen data set, neuron, optimizer or schedule does not read. Plugins count by
-        their content.
+        Configurations that must give the same result have equal effective settings. Paths, the device, and settings
+        that the chosen data set, neuron, rule, optimizer or schedule does not read are left out. Plugins enter by a
+        digest of their source.
         """
         flat = self.flat()
         flat["neuron.trace_decay"] = self.neuron.decay_of_trace
@@ -161,17 +158,17 @@ class TrialConfig(Section):
         return effective | ({"plugins": digests} if digests else {})
 
     def _effective_changes(self, flat: Mapping[str, Any], unused: set[str]) -> str:
-        """The changes of settings that are read, to values that they do not have already."""
+        """The changes that have an effect: of settings that are read, to new values."""
         values = dict(flat)
-        found = []
+        effective = []
         for change in self.changes:
             if change.setting not in unused and values[change.setting] != change.value:
-                found.append(change)
+                effective.append(change)
             values[change.setting] = change.value
-        return written(found)
+        return written(effective)
 
     def _used_plugins(self) -> set[str]:
-        """Those that are named, and those whose names are used."""
+        """Plugins that are listed, and those that registered the network, rule or data set."""
         owners = {owner("network", self.model.name), owner("update rule", self.rule.name)}
         owners.add(owner("data set", self.data.name))
         return {*self.plugins, *(name for name in owners if name is not None)}
@@ -183,14 +180,14 @@ class TrialConfig(Section):
 
     @cached_property
     def variant_hash(self) -> str:
-        """Identity of the variant: the trial's without its seed."""
+        """Identity of the variant: 16 hex digits over the effective settings without the seed."""
         return _digest({key: value for key, value in self.effective().items() if key != "seed"})
 
     def replace(self, settings: Mapping[str, Any]) -> Self:
-        """A checked copy with dotted `settings` changed.
+        """A validated copy with dotted `settings` changed.
 
         Raises:
-            pydantic.ValidationError: a setting is unknown or its value not allowed.
+            pydantic.ValidationError: a setting is unknown or its value is not allowed.
         """
         return type(self).model_validate(merge(self.model_dump(), nest(settings)))
 

@@ -1,6 +1,6 @@
-"""Reading YAML so that every mistake can be shown with its line, and the `key.path=value` grammar of overrides.
+"""YAML files with the line of every entry, `key.path=value` overrides, and conversion between dotted and nested keys.
 
-YAML 1.2: `on`, `yes` and `1:30` are strings, `1e-3` is a number, a key given twice is an error.
+YAML 1.2: `on`, `yes` and `1:30` are strings, `1e-3` is a number, and a repeated key is an error.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ KeyPath = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Document:
-    """Plain values of a YAML file and where each of them stands.
+    """Plain values of a YAML file and the line of each.
 
     Attributes:
         name: the file as the user named it.
@@ -32,7 +32,7 @@ class Document:
     lines: dict[KeyPath, int] = field(default_factory=dict)
 
     def place(self, path: KeyPath) -> str:
-        """`file:line` of `path`, or of the nearest enclosing entry that stands in the file."""
+        """`file:line` of `path`, or of the nearest enclosing entry in the file."""
         path = split_keys(path)
         while path and path not in self.lines:
             path = path[:-1]
@@ -72,7 +72,7 @@ def parse_override(text: str) -> tuple[str, Any]:
 
 
 def nest(values: Mapping[Any, Any]) -> dict[str, Any]:
-    """Spread dotted keys out: `{"rule.update": 1, "rule": {"k": 2}}` -> `{"rule": {"update": 1, "k": 2}}`."""
+    """Nested from dotted keys: `{"rule.update": 1, "rule": {"k": 2}}` -> `{"rule": {"update": 1, "k": 2}}`."""
     nested: dict[str, Any] = {}
     for key, value in values.items():
         *groups, last = str(key).split(".")
@@ -90,7 +90,7 @@ def nest(values: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def merge(base: Any, over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the entries of `over` laid over it, mapping by mapping."""
+    """`base` with the entries of `over` in place of its own, mapping by mapping."""
     merged = dict(base) if isinstance(base, Mapping) else {}
     for key, value in over.items():
         merged[key] = merge(merged.get(key), value) if isinstance(value, Mapping) else value
@@ -109,7 +109,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def split_keys(path: KeyPath) -> KeyPath:
-    """The path with dotted keys as several parts: `("axes", "neuron.tau")` -> `("axes", "neuron", "tau")`."""
+    """The path with dotted keys split: `("axes", "neuron.tau")` -> `("axes", "neuron", "tau")`."""
     parts: list[str | int] = []
     for key in path:
         parts += key.split(".") if isinstance(key, str) else [key]
@@ -129,7 +129,7 @@ def _load(text: str, name: str) -> Any:
 
 
 def _plain(value: Any, name: str, path: KeyPath, lines: dict[KeyPath, int]) -> Any:
-    """Builtin values in place of ruamel's, noting the line of every entry in `lines`.
+    """Replace ruamel's values by built-in ones, and record the line of every entry in `lines`.
 
     Raises:
         UserError: a setting is given twice, dotted and nested.
@@ -138,7 +138,7 @@ def _plain(value: Any, name: str, path: KeyPath, lines: dict[KeyPath, int]) -> A
         plain = {}
         for key, item in value.items():
             inner = (*path, *split_keys((str(key),)))
-            if key in (value.lc.data or {}):  # what is merged or tagged has no line of its own
+            if key in (value.lc.data or {}):  # merged and tagged entries have no line of their own
                 line = value.lc.key(key)[0] + 1
                 if inner in lines and not isinstance(item, CommentedMap):
                     given = ".".join(map(str, inner))
@@ -152,9 +152,9 @@ def _plain(value: Any, name: str, path: KeyPath, lines: dict[KeyPath, int]) -> A
         return [_plain(item, name, (*path, index), lines) for index, item in enumerate(value)]
     if isinstance(value, bool) or value is None:
         return value
-    for builtin in (int, float, str):
-        if isinstance(value, builtin):
-            return builtin(value)
+    for kind in (int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
     return value
 
 

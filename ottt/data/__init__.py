@@ -1,5 +1,5 @@
 """Data sets: from published files to batches on the training device.
 
-`load.load_data` is the entrance. This module imports nothing, so that what is known of the sets (`info`, `files`) can
-be had without torch.
+Others use: `info.DATASETS`, `files.FILES`, `sets.Prepared`, `samples.Samples`. Nothing is imported here, so that `info`
+and `files` load without torch.
 """

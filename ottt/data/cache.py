@@ -1,7 +1,7 @@
-"""Prepared arrays on disk: made once, mapped by every process that reads them.
+"""Cache of prepared arrays on disk: built once, memory-mapped by every process that reads them.
 
-An entry is a folder named after what made it. It appears in one step, complete; a process that dies while writing
-leaves only a `.partial` folder, which no reader opens and the next writer removes.
+An entry is a folder whose name contains a hash of everything that determines its arrays. It appears atomically; a
+process killed while writing leaves only a `.partial` folder, which readers ignore and the next writer removes.
 """
 
 import hashlib
@@ -19,21 +19,21 @@ from ottt.errors import UserError, first_line
 from ottt.files import locked
 
 FOLDER = "cache"  # below data.root
-VERSION = 1  # of what the files hold and how it is made
+VERSION = 1  # version of the files' content; increase it when preparation changes
 
 INPUTS, LABELS, META = "inputs.npy", "labels.npy", "meta.json"
 
-Build = Callable[[Path], int]  # writes INPUTS and LABELS into a folder; returns how many samples are for training
+Build = Callable[[Path], int]  # writes INPUTS and LABELS into a folder; returns the number of training samples
 
 
 def cached(root: Path, name: str, facts: Mapping[str, Any], build: Build) -> Prepared:
-    """The arrays made by `build`, from the cache if they were made before.
+    """The arrays written by `build`, from the cache if possible.
 
     Args:
         root: folder of the data sets.
-        name: of the data set.
+        name: name of the data set.
         facts: everything that determines the arrays, as JSON values.
-        build: called in one process only, however many ask at once.
+        build: function that writes the arrays; concurrent processes call it once.
 
     Raises:
         UserError: the cache cannot be written, or an entry is damaged.
@@ -44,13 +44,13 @@ def cached(root: Path, name: str, facts: Mapping[str, Any], build: Build) -> Pre
             entry.parent.mkdir(parents=True, exist_ok=True)
             with locked(entry.with_name(f"{entry.name}.lock")):
                 if not entry.is_dir():
-                    _make(entry, facts, build)
+                    _write(entry, facts, build)
         except OSError as error:
             raise UserError(f"{entry}: cannot be written: {error.strerror or first_line(error)}") from error
     return _read(entry)
 
 
-def _make(entry: Path, facts: Mapping[str, Any], build: Build) -> None:
+def _write(entry: Path, facts: Mapping[str, Any], build: Build) -> None:
     partial = entry.with_name(f"{entry.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
@@ -68,7 +68,7 @@ def _make(entry: Path, facts: Mapping[str, Any], build: Build) -> None:
 
 
 def _read(entry: Path) -> Prepared:
-    # Copy-on-write maps: processes share the pages, and nothing that is done to them reaches the file.
+    # Copy-on-write maps: processes share the pages, and changes never reach the file.
     try:
         meta = json.loads((entry / META).read_text(encoding="utf-8"))
         inputs = np.load(entry / INPUTS, mmap_mode="c")

@@ -1,4 +1,4 @@
-"""Fetching published files."""
+"""Download of published files."""
 
 import tempfile
 from pathlib import Path
@@ -9,10 +9,10 @@ from ottt.errors import UserError
 
 
 def fetch(file: SourceFile, root: Path) -> Path:
-    """Fetch `file` to its place below `root`; it appears there whole and checked, or not at all.
+    """Download `file` to its place below `root`; it appears there complete and verified, or not at all.
 
     Raises:
-        UserError: it cannot be had from where it is published, or what came is not it.
+        UserError: the download failed, or the file is not the published one.
     """
     from torchvision.datasets.utils import download_url
 

@@ -1,4 +1,4 @@
-"""Events of a camera that reports changes of brightness, and their gathering into frames.
+"""Events of an event camera, which reports changes of brightness, and their conversion to frames.
 
 Shapes: N events, T frames, H W sensor; the two channels of a frame are the polarities, 0 darker, 1 brighter.
 """
@@ -13,7 +13,7 @@ from ottt.errors import UserError
 
 
 class Events(NamedTuple):
-    """A recording, in the order in which it was made.
+    """A recording, in the order in which the events occurred.
 
     Attributes:
         t: timestamps, microseconds, [N] int64.
@@ -33,10 +33,10 @@ class Events(NamedTuple):
 
 
 def checked(events: Events, height: int, width: int, name: str) -> Events:
-    """`events`, all of them on the sensor.
+    """`events`, if all of them lie on the sensor.
 
     Raises:
-        UserError: one of them is not, which only happens in a damaged file.
+        UserError: an event lies outside, which only happens in a damaged file.
     """
     outside = (events.x < 0) | (events.x >= width) | (events.y < 0) | (events.y >= height)
     if outside.any():
@@ -48,7 +48,7 @@ def checked(events: Events, height: int, width: int, name: str) -> Events:
 
 
 def frame_by_count(count: int, frames: int) -> NDArray[np.int64]:
-    """Frame of each of `count` events, [N]: floor(N / T) consecutive events each, the last one also the remainder."""
+    """Frame of each of `count` events, [N]: floor(N / T) consecutive events per frame, the remainder in the last."""
     each = count // frames
     if each == 0:
         return np.full(count, frames - 1, dtype=np.int64)
@@ -65,14 +65,14 @@ def frame_by_time(t_N: NDArray[np.int64], frames: int) -> NDArray[np.int64]:
 
 
 def gather(events: Events, frame_N: NDArray[np.int64], *, frames: int, height: int, width: int) -> NDArray[np.float32]:
-    """Counts per frame, polarity and pixel, [T,2,H,W]; `frame_N` is the frame of each event."""
+    """Event counts per frame, polarity and pixel, [T,2,H,W]; `frame_N` is the frame of each event."""
     cell_N = ((frame_N * 2 + events.p) * height + events.y) * width + events.x
     counts = np.bincount(cell_N, minlength=frames * 2 * height * width)
     return counts.reshape(frames, 2, height, width).astype(np.float32)
 
 
 def resized(frames_T2HW: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """Frames of `size` x `size` pixels: each the mean count over the area that it covers."""
+    """Frames of `size` x `size` pixels, each pixel the mean count over the area that it covers."""
     # OpenCV has the channels last.
     shrunk = [cv2.resize(f.transpose(1, 2, 0), (size, size), interpolation=cv2.INTER_AREA) for f in frames_T2HW]
     return np.stack(shrunk).transpose(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""The published files of each data set: where they come from, where they are expected, how they are checked."""
+"""The published files of each data set: their sources, local paths and checksums."""
 
 import hashlib
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ class SourceFile:
     """A published file, or a folder of them.
 
     Attributes:
-        path: where it is expected, below `data.root`.
-        url: of the file, or of the page where people get it.
-        md5: of the file as published; None for a folder.
-        fetchable: whether a program may fetch it.
-        elsewhere: folders where a package may have installed it.
+        path: local path below `data.root`.
+        url: address of the file, or of the page where users get it.
+        md5: checksum of the file as published; None for a folder.
+        fetchable: whether a program can download it.
+        elsewhere: other folders where a package can have installed it.
     """
 
     path: str
@@ -27,23 +27,23 @@ class SourceFile:
 
     @property
     def name(self) -> str:
-        """Its name without folders."""
+        """The name without folders."""
         return PurePosixPath(self.path).name
 
     def find(self, root: Path) -> Path | None:
-        """Where it is, packed or not; None if it is nowhere."""
+        """The path of the file, compressed or not; None if there is none."""
         places = [root / self.path, *(Path(folder) / self.name for folder in self.elsewhere)]
         candidates = [form for place in places for form in (place, place.with_name(place.name.removesuffix(".gz")))]
         return next((path for path in candidates if path.exists()), None)
 
 
-# Checksums are those of torchvision where it has the set, else those of the publisher.
+# Checksums are those of torchvision if it has the data set, else those of the publisher.
 _CIFAR = "https://www.cs.toronto.edu/~kriz"
 _FASHION = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
 _FIGSHARE = "https://ndownloader.figshare.com/files"
 _IBM = "https://ibm.ent.box.com/s/3hiq58ww1pbbjrinh367ykfdf60xsfm8/folder/50167556794"
 _IMAGENET = "https://image-net.org/download.php"
-DEBIAN_FASHION = "/usr/share/datasets/fashion-mnist"  # of Debian's package dataset-fashion-mnist
+DEBIAN_FASHION = "/usr/share/datasets/fashion-mnist"  # folder of Debian's package dataset-fashion-mnist
 
 
 def _fashion(name: str, md5: str) -> SourceFile:
@@ -97,10 +97,10 @@ FILES: dict[str, tuple[SourceFile, ...]] = {
 
 
 def locate(name: str, root: Path, files: tuple[SourceFile, ...]) -> list[Path]:
-    """Where the files of data set `name` are.
+    """The paths of the files of data set `name`.
 
     Raises:
-        UserError: one line per file that is missing: from where it comes and where to put it.
+        UserError: one line per missing file, with its source and its local path.
     """
     found = [file.find(root) for file in files]
     missing = [file for file, path in zip(files, found, strict=True) if path is None]
@@ -113,16 +113,20 @@ def verify(path: Path, file: SourceFile) -> None:
     """Check that the file at `path` is the published one.
 
     Raises:
-        UserError: it is not.
+        UserError: the checksum differs.
     """
     check_md5(path, md5_of(path), file)
 
 
 def check_md5(path: Path, got: str, file: SourceFile, *, expected: str | None = None) -> None:
-    """Refuse the file at `path` unless its MD5 `got` is `expected`, by default that of `file`."""
-    wanted = expected or file.md5
-    if got != wanted:
-        raise UserError(f"{path}: must have MD5 {wanted}, got {got}: truncated or altered; get it anew from {file.url}")
+    """Check that the MD5 `got` of the file at `path` is `expected`, by default that of `file`.
+
+    Raises:
+        UserError: the checksum differs.
+    """
+    md5 = expected or file.md5
+    if got != md5:
+        raise UserError(f"{path}: must have MD5 {md5}, got {got}: truncated or altered; get it again from {file.url}")
 
 
 def md5_of(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""From recordings of an event camera to cached frames: the one path of real and of simulated recordings.
+"""Conversion of recordings to cached frames, the same for real and simulated event cameras.
 
 Shapes: N recordings, T frames, H W frame.
 """
@@ -19,12 +19,12 @@ from ottt.data.sets import Prepared
 
 @dataclass(frozen=True)
 class Recordings:
-    """The recordings of a data set, to be read one after another.
+    """The recordings of a data set, read one after another.
 
     Attributes:
         labels: [N] int64.
-        train: how many, from the first, are for training.
-        read: yields the position of a recording among the labels, where it is from, and its events; each position
+        train: number of training recordings, which come first.
+        read: function that yields the position of a recording in `labels`, its source, and its events; each position
             once, in any order.
     """
 
@@ -39,10 +39,10 @@ class Framing:
 
     Attributes:
         frames: T.
-        by: "count" or "time", see `ottt.data.events`.
-        height: of the sensor, pixels.
-        width: of the sensor, pixels.
-        size: height and width of the frames; None: the sensor's.
+        by: "count" or "time"; see `ottt.data.events`.
+        height: height of the sensor, pixels.
+        width: width of the sensor, pixels.
+        size: height and width of the frames; None: those of the sensor.
     """
 
     frames: int
@@ -71,10 +71,10 @@ def cached_frames(
 
     Args:
         root: folder of the data sets.
-        name: of the data set.
-        framing: how frames are made.
-        source: what identifies the recordings, as JSON values.
-        open_recordings: called only when the frames have to be made.
+        name: name of the data set.
+        framing: conversion to frames.
+        source: identity of the recordings, as JSON values.
+        open_recordings: function that opens the recordings; called only if the frames are not in the cache.
 
     Raises:
         UserError: a recording is missing or damaged.
@@ -91,18 +91,18 @@ def cached_frames(
 
 
 def _write(folder: Path, recordings: Recordings, framing: Framing) -> None:
-    """Write the frames one recording at a time, in the end as bytes if all values are whole numbers up to 255."""
+    """Write the frames one recording at a time; finally as bytes if all values are whole numbers up to 255."""
     shape = (len(recordings.labels), *framing.shape)
     frames = open_memmap(folder / INPUTS, mode="w+", dtype=np.float32, shape=shape)
-    narrow = True
+    fits_bytes = True
     for position, name, events in recordings.read():
         one = framing(checked(events, framing.height, framing.width, name))
-        narrow = narrow and bool((one == one.astype(np.uint8)).all())
+        fits_bytes = fits_bytes and bool((one == one.astype(np.uint8)).all())
         frames[position] = one
     frames.flush()
-    if narrow:
-        slim = open_memmap(folder / f"slim-{INPUTS}", mode="w+", dtype=np.uint8, shape=shape)
+    if fits_bytes:
+        as_bytes = open_memmap(folder / f"bytes-{INPUTS}", mode="w+", dtype=np.uint8, shape=shape)
         for position in range(len(frames)):
-            slim[position] = frames[position]
-        slim.flush()
-        (folder / f"slim-{INPUTS}").replace(folder / INPUTS)
+            as_bytes[position] = frames[position]
+        as_bytes.flush()
+        (folder / f"bytes-{INPUTS}").replace(folder / INPUTS)

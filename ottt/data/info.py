@@ -1,4 +1,4 @@
-"""What is known of each data set before it is read. Standard library only."""
+"""Facts about each data set, known without reading it. Standard library only."""
 
 from dataclasses import dataclass
 
@@ -8,16 +8,16 @@ class DataInfo:
     """A data set and the shape of its samples.
 
     Attributes:
-        summary: one line for people.
+        summary: one-line description.
         classes: number of classes.
-        channels: of an image, or polarities of an event frame.
-        height: pixels.
-        width: pixels.
-        train: samples published for training.
-        test: samples published for testing.
-        events: whether a sample is a recording of an event camera, seen as frames over time.
-        white: stored value of the brightest pixel; of event frames 1, one event.
-        class_names: in the order of the labels; empty where they are not listed here.
+        channels: channels of an image, or polarities of an event frame.
+        height: height in pixels.
+        width: width in pixels.
+        train: number of samples published for training.
+        test: number of samples published for testing.
+        events: whether a sample is a recording of an event camera, given as frames over time.
+        white: stored value of the brightest pixel; 1 (one event) for event frames.
+        class_names: names in the order of the labels; empty if not listed here.
     """
 
     summary: str
@@ -90,7 +90,7 @@ DATASETS: dict[str, DataInfo] = {
         class_names=_GESTURES,
     ),
     "digits": DataInfo(
-        "handwritten digits that scikit-learn carries", 10, 1, 8, 8, 1_438, 359, white=16, class_names=_DIGITS
+        "handwritten digits that ship with scikit-learn", 10, 1, 8, 8, 1_438, 359, white=16, class_names=_DIGITS
     ),
     "digits_dvs": DataInfo(
         "those digits before a simulated event camera",

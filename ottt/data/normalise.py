@@ -1,4 +1,4 @@
-"""Mean and deviation of each data set's channels.
+"""Normalisation of inputs by the mean and standard deviation of each channel.
 
 Shapes: N samples, T frames, C channels, H W image.
 """
@@ -17,11 +17,11 @@ from ottt.data.splits import Indices
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of stored values, one entry per channel.
+    """Statistics of stored values, one entry per channel.
 
     Attributes:
-        mean: subtracted.
-        std: divided by.
+        mean: mean.
+        std: standard deviation.
     """
 
     mean: tuple[float, ...]
@@ -30,7 +30,7 @@ class Statistics:
 
 _CIFAR = Statistics((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
 
-# As published with the networks, in units of the brightest value; other sets are measured.
+# As published with the networks, in units of the brightest value; for other data sets they are measured.
 PUBLISHED: dict[str, Statistics] = {
     "cifar10": _CIFAR,
     "cifar100": _CIFAR,
@@ -42,7 +42,7 @@ PUBLISHED: dict[str, Statistics] = {
 
 
 def published(name: str) -> Statistics:
-    """Statistics of data set `name` that came with the networks of the paper, of stored values."""
+    """Statistics of the stored values of data set `name`, as published with the networks."""
     white = DATASETS[name].white
     known = PUBLISHED[name]
     return Statistics(tuple(white * mean for mean in known.mean), tuple(white * std for std in known.std))

@@ -1,4 +1,4 @@
-"""A sheet of samples to look at.
+"""A figure of some samples of a data set.
 
 Shapes: N samples, T frames, C channels, H W image.
 """
@@ -15,20 +15,20 @@ from ottt.data.samples import Samples
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-CLASSES = 10  # shown, at most
-PER_CLASS = 10  # still images shown of each
-FRAMES = 10  # of a recording shown, at most
+CLASSES = 10  # most classes shown
+PER_CLASS = 10  # still images shown per class
+FRAMES = 10  # most frames shown of a recording
 CELL = 0.9  # inches
 
 Picture = NDArray[np.float32]  # [H,W,3], 0 to 1
 
 
 def sheet(samples: Samples, info: DataInfo) -> "Figure":
-    """A row per class: ten still images, or one recording over time with brighter in red and darker in blue."""
+    """A figure with a row per class: ten still images, or one recording over time, brighter red and darker blue."""
     from matplotlib.figure import Figure
 
-    shown = _members(samples.labels.cpu().numpy(), 1 if info.events else PER_CLASS)
-    chosen = samples.select([place for places in shown.values() for place in places])
+    shown = _first_of_each_class(samples.labels.cpu().numpy(), 1 if info.events else PER_CLASS)
+    chosen = samples.select([position for positions in shown.values() for position in positions])
     inputs, _ = next(chosen.batches(len(chosen)))
     stored = samples.normalisation.undo(inputs).cpu().numpy()
     rows = _over_time(stored) if info.events else _grid(stored, list(shown.values()), info.white)
@@ -48,22 +48,22 @@ def sheet(samples: Samples, info: DataInfo) -> "Figure":
     return figure
 
 
-def _members(labels: NDArray[np.int64], each: int) -> dict[int, list[int]]:
-    """Places of the first `each` samples of up to ten classes, evenly spread over all classes, by class."""
+def _first_of_each_class(labels: NDArray[np.int64], each: int) -> dict[int, list[int]]:
+    """Positions of the first `each` samples of up to ten classes, evenly spread over all classes, by class."""
     present = np.unique(labels)
     classes = present[np.linspace(0, len(present) - 1, min(CLASSES, len(present))).astype(int)]
     return {int(label): np.flatnonzero(labels == label)[:each].tolist() for label in classes}
 
 
-def _grid(stored_NCHW: NDArray[np.float32], places: list[list[int]], white: int) -> list[list[Picture]]:
-    """Still images class by class, grey ones in three equal channels."""
+def _grid(stored_NCHW: NDArray[np.float32], positions: list[list[int]], white: int) -> list[list[Picture]]:
+    """Still images in colour, class by class."""
     colour = np.broadcast_to(stored_NCHW, (len(stored_NCHW), 3, *stored_NCHW.shape[2:]))
     pictures = iter(np.clip(colour / white, 0, 1).transpose(0, 2, 3, 1))
-    return [[next(pictures) for _ in row] for row in places]
+    return [[next(pictures) for _ in row] for row in positions]
 
 
 def _over_time(stored_NT2HW: NDArray[np.float32]) -> list[list[Picture]]:
-    """Frames of each recording; white where nothing happened, full colour at its 99th percentile of counts."""
+    """Frames of each recording: white without events, full colour at the 99th percentile of the counts."""
     rows = []
     for frames_T2HW in stored_NT2HW[:, _shown_frames(stored_NT2HW.shape[1])]:
         busy = frames_T2HW[frames_T2HW > 0.5]

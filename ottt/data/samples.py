@@ -1,4 +1,4 @@
-"""Samples of a part of a data set as batches for the network.
+"""The samples of a part of a data set (training, validation, test), and their batches.
 
 Shapes: N samples, B batch, T frames, C channels, H W image.
 """
@@ -15,25 +15,21 @@ from ottt.data.normalise import Normalisation
 
 
 class Samples(Protocol):
-    """A part of a data set.
-
-    Attributes:
-        normalisation: of the inputs, to be undone for pictures.
-    """
+    """A part of a data set."""
 
     @property
     def normalisation(self) -> Normalisation:
-        """How stored values became the network's inputs."""
+        """The conversion from stored values to inputs, which can be undone for plots."""
 
     @property
     def labels(self) -> Tensor:
         """Classes, [n] int64."""
 
     def __len__(self) -> int:
-        """How many."""
+        """Number of samples, n."""
 
     def select(self, chosen: Sequence[int]) -> Self:
-        """Those at the places `chosen`."""
+        """The samples at positions `chosen`."""
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Normalised inputs [B,C,H,W] or [B,T,C,H,W] and labels [B] in stored order; the last batch may be smaller."""
@@ -41,26 +37,26 @@ class Samples(Protocol):
     def training_batches(
         self, size: int, *, order: torch.Generator, augmentation: torch.Generator
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """The same in a random order, augmented, with the frames that training uses.
+        """Batches in random order, augmented, with the frames drawn for training.
 
         Args:
             size: B.
-            order: of the samples and of the frames, on the CPU.
-            augmentation: on the device.
+            order: generator of the order of samples and of the frames drawn, on the CPU.
+            augmentation: generator of the augmentation, on the device.
         """
 
 
 @dataclass(frozen=True)
 class ResidentSamples:
-    """Samples that lie on the device, as they were stored; several parts share one tensor.
+    """Samples held on the device as stored; all parts of a data set share one tensor.
 
     Attributes:
         stored: inputs of all samples, [N,C,H,W] or [N,T,C,H,W], uint8 or float32.
-        stored_labels: [N] int64.
-        members: which of them belong to this part, [n] int64, on the device.
-        normalisation: of the inputs.
-        augment: of training batches.
-        train_steps: frames drawn for each training batch, in order; None: all.
+        stored_labels: labels of all samples, [N] int64.
+        members: positions of this part's samples, [n] int64, on the device.
+        normalisation: normalisation of the inputs.
+        augment: augmentation of training batches.
+        train_steps: number of frames drawn for each training batch, in order; None: all.
     """
 
     stored: Tensor
@@ -97,7 +93,7 @@ class ResidentSamples:
             yield self.normalisation(self.augment(stored, generator=augmentation)), self.stored_labels[members]
 
     def _frames(self, members: Tensor, order: torch.Generator) -> Tensor:
-        """Stored inputs of `members`; of recordings a random subset of the frames, sorted, the same for all."""
+        """Stored inputs of `members`; for recordings a random subset of the frames, sorted and equal for all."""
         if self.train_steps is None:
             return self.stored[members]
         drawn = torch.randperm(self.stored.shape[1], generator=order)[: self.train_steps].sort().values

@@ -1,4 +1,4 @@
-"""A data set in memory as it was prepared, and which of its samples serve what.
+"""A prepared data set in memory, and its split into training, validation and test samples.
 
 Shapes: N samples, T frames, C channels, H W image.
 """
@@ -16,9 +16,9 @@ class Prepared:
     """All samples of a data set, neither normalised nor augmented.
 
     Attributes:
-        inputs: [N,C,H,W] or [N,T,C,H,W], uint8 or float32; may be a memory map that processes share.
+        inputs: [N,C,H,W] or [N,T,C,H,W], uint8 or float32; can be a memory map that processes share.
         labels: [N] int64.
-        train: how many of them, from the first, are for training; the others are for testing.
+        train: number of training samples, which come first; the others are test samples.
         digest: fingerprint of inputs and labels.
     """
 
@@ -30,12 +30,12 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Split:
-    """Which samples serve what.
+    """Positions of the samples of each part.
 
     Attributes:
-        train: to fit on.
-        val: to select on; may be empty.
-        test: to report on.
+        train: training samples.
+        val: validation samples, for selection; can be empty.
+        test: test samples, for reporting.
     """
 
     train: Indices
@@ -43,11 +43,11 @@ class Split:
     test: Indices
 
     def digest(self, data: str) -> str:
-        """Fingerprint of the data with fingerprint `data` and of this split of them."""
+        """Fingerprint of the split and of its data, whose fingerprint is `data`."""
         return fingerprint(np.frombuffer(data.encode(), np.uint8), self.train, self.val, self.test)
 
 
 def split(labels: NDArray[np.int64], train: int, *, val_fraction: float, seed: int) -> Split:
-    """Keep `val_fraction` of the first `train` samples, class by class, for validation; the rest is for testing."""
+    """Hold out `val_fraction` of the first `train` samples, class by class; samples after these are for testing."""
     kept, held_out = stratified(labels[:train], val_fraction, seed)
     return Split(kept, held_out, np.arange(train, len(labels), dtype=np.int64))

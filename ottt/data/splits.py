@@ -1,4 +1,4 @@
-"""Stratified splits that depend on labels and a seed alone, and fingerprints of data."""
+"""Stratified splits, which depend only on labels and a seed, and fingerprints of data."""
 
 import hashlib
 
@@ -9,15 +9,15 @@ Indices = NDArray[np.int64]
 
 
 def stratified(labels: NDArray[np.int64], fraction: float, seed: int) -> tuple[Indices, Indices]:
-    """Split samples in two, class by class.
+    """Split samples into two parts, class by class.
 
     Args:
         labels: class of each sample, [N].
-        fraction: share of every class that goes to the second part, rounded to whole samples.
-        seed: of the draw.
+        fraction: share of every class in the second part, rounded to whole samples.
+        seed: seed of the draw.
 
     Returns:
-        Sorted indices of the first and of the second part.
+        Sorted positions of the first and of the second part.
     """
     rng = np.random.default_rng(seed)
     second = np.zeros(len(labels), dtype=bool)

@@ -1,1 +1,4 @@
-"""What a trained network does: accuracy, loss, firing rates, operations, and pictures of them."""
+"""Evaluation of a trained network: accuracy, loss, firing rates, operations, and plots of them.
+
+Others use: `evaluator.evaluate`, `classifier.Classifier`, `monitor.record`, `plots.save`.
+"""

@@ -1,4 +1,4 @@
-"""A trained network as a plain function of its input, for whoever knows nothing of time steps.
+"""A trained network as a module without time steps, for use outside this package.
 
 Shapes: B batch, S frames, C channels, H W image, K classes.
 """
@@ -12,11 +12,11 @@ from ottt.rules import DTYPES
 
 
 class Classifier(nn.Module):
-    """Scores of the classes after T time steps: `ottt.evaluate` predicts the highest.
+    """Class scores after T time steps; the highest is the prediction of `ottt.evaluate`.
 
     Args:
-        net: trained; shared, not copied.
-        config: T and precision are read.
+        net: trained network; shared, not copied.
+        config: configuration; only T and precision are read.
     """
 
     def __init__(self, net: Network, config: TrialConfig) -> None:

@@ -9,7 +9,7 @@ neuron and time step (the mean is unchanged by average pooling), and T time step
     E    = ACs E_AC + MACs E_MAC
 
 Energies are those of 32-bit floating point arithmetic in a 45 nm process at 0.9 V: addition 0.9 pJ, multiplication
-3.7 pJ (Horowitz, ISSCC 2014, figure 1.1.9). Memory traffic is not counted. It compares networks, not chips.
+3.7 pJ (Horowitz, ISSCC 2014, figure 1.1.9). Memory traffic is not counted. The estimate compares networks, not chips.
 """
 
 from types import TracebackType
@@ -25,7 +25,7 @@ PJ_PER_MAC = 4.6
 
 
 class OperationMeter:
-    """Counts the operations of a network's weighted layers while it is entered.
+    """Context manager that counts the operations of a network's weighted layers.
 
     Attributes:
         synops: accumulations caused by spikes, summed over samples; a float64 scalar on the network's device.
@@ -59,5 +59,5 @@ class OperationMeter:
 
 
 def energy_nj(synops: float, macs: float) -> float:
-    """Energy estimate in nanojoule; see the module's text for the formula and its source."""
+    """Energy estimate in nanojoules; see the module's docstring for the formula and its source."""
     return (synops * PJ_PER_AC + macs * PJ_PER_MAC) / 1000

@@ -1,4 +1,4 @@
-"""Evaluation: accuracy, loss, firing rates, operations - without traces and without gradients.
+"""Evaluation of a network: accuracy, loss, firing rates and operations, without traces and gradients.
 
 Shapes: B batch, C channels, H W image, K classes, L layers of neurons, T time steps.
 """
@@ -21,10 +21,10 @@ from ottt.rules import DTYPES
 
 @dataclass
 class _Sums:
-    """Sums over samples, as tensors on the device: they are read once, at the end."""
+    """Sums over samples, as tensors on the device, read once at the end."""
 
     loss: Tensor  # []
-    hits: Tensor  # [S]: correct after each time step, S the longest sequence
+    correct: Tensor  # [S]: correct predictions after each time step, S the longest sequence
     top5: Tensor  # []
     spikes: Tensor  # [L]: per time step
     confusion: Tensor  # [K,K]
@@ -34,16 +34,15 @@ class _Sums:
 def evaluate(
     net: Network, batches: Iterable[tuple[Tensor, Tensor]], config: TrialConfig, *, kernels: Kernels = EAGER
 ) -> EvalReport:
-    """Run `net` over labelled samples; prediction is the argmax of the summed logits.
+    """Evaluate `net` on labelled samples; the prediction is the argmax of the summed logits.
 
-    Sequences run once, to the longest of `config.T` and `config.T_eval`. The network is left in the mode in which it
-    came.
+    Each sequence runs once, for the longest of `config.T` and `config.T_eval`. The network's mode is restored.
 
     Args:
-        net: the network, in any mode.
+        net: network in any mode.
         batches: inputs [B,C,H,W] (a still image) or [B,S,C,H,W], and labels [B].
-        config: T, T_eval, loss and precision are read.
-        kernels: how neurons run.
+        config: configuration; only T, T_eval, loss and precision are read.
+        kernels: implementation of the neurons, plain or compiled.
 
     Raises:
         ValueError: `batches` is empty.
@@ -87,7 +86,7 @@ def _one_batch(
     pairs = labels * classes + final_BK.argmax(1)
     return neurons_L, _Sums(
         loss=torch.stack(losses).double().sum() * len(labels),
-        hits=(total_SBK.argmax(2) == labels).sum(1),
+        correct=(total_SBK.argmax(2) == labels).sum(1),
         top5=(final_BK.topk(min(5, classes)).indices == labels[:, None]).sum(),
         spikes=torch.stack(spikes).sum(0) / config.T,
         confusion=torch.bincount(pairs, minlength=classes**2).view(classes, classes),
@@ -97,16 +96,16 @@ def _one_batch(
 def _report(
     net: Network, sums: _Sums, samples: int, neurons_L: Tensor, config: TrialConfig, meter: OperationMeter
 ) -> EvalReport:
-    hits = (sums.hits.double() / samples).tolist()
+    top1 = (sums.correct.double() / samples).tolist()
     spikes_L = sums.spikes.cpu() / samples
     synops, macs = meter.synops.item() / samples, meter.macs / samples
     return EvalReport(
         samples=samples,
         time_steps=config.T,
         loss=sums.loss.item() / samples,
-        top1=hits[config.T - 1],
+        top1=top1[config.T - 1],
         top5=sums.top5.item() / samples,
-        top1_at={t: hits[t - 1] for t in sorted({config.T, *config.T_eval})},
+        top1_at={t: top1[t - 1] for t in sorted({config.T, *config.T_eval})},
         layers=tuple(name for name, _ in net.neurons),
         rates=tuple((spikes_L / neurons_L).tolist()),
         total_rate=(spikes_L.sum() / neurons_L.sum()).item(),
@@ -118,4 +117,4 @@ def _report(
 
 
 def _parts(sums: _Sums) -> tuple[Tensor, ...]:
-    return sums.loss, sums.hits, sums.top5, sums.spikes, sums.confusion
+    return sums.loss, sums.correct, sums.top5, sums.spikes, sums.confusion

@@ -1,4 +1,4 @@
-"""Looking inside: membranes, spikes and traces of chosen layers over time.
+"""Recording and plotting of membrane potentials, spikes and traces of single layers over time.
 
 Shapes: T time steps, B batch, `...` the shape of a layer of neurons.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recording:
-    """One layer of neurons over time.
+    """The state of one layer of neurons over time.
 
     Attributes:
         u: membrane potential after the reset, [T,B,...].
@@ -39,22 +39,22 @@ class Recording:
 def record(
     net: Network, inputs: Tensor, *, time_steps: int, layers: Iterable[str] | None = None
 ) -> dict[str, Recording]:
-    """Run `net` in evaluation mode and keep the state of some layers in every time step.
+    """Run `net` in evaluation mode and record the state of layers in every time step.
 
     Args:
-        net: the network, in any mode.
+        net: network in any mode.
         inputs: [B,C,H,W] (a still image) or [B,T,C,H,W].
         time_steps: T.
         layers: names as in `net.neurons`; None: all.
 
     Raises:
-        UserError: no layer of that name.
+        UserError: there is no layer with one of the names.
     """
     names = [name for name, _ in net.neurons]
     chosen = names if layers is None else list(layers)
     if unknown := [name for name in chosen if name not in names]:
         raise UserError(f"layer must be one of {', '.join(names)}, got {unknown[0]!r}")
-    kept: dict[str, list[NeuronState]] = {name: [] for name in chosen}
+    states: dict[str, list[NeuronState]] = {name: [] for name in chosen}
     training = net.training
     net.eval()
     context = Context(trace="decay")
@@ -62,36 +62,36 @@ def record(
     for t in range(time_steps):
         _, state = net(inputs if inputs.dim() == 4 else inputs[:, t], state, context)
         for name, layer in zip(names, state, strict=True):
-            if name in kept:
-                kept[name].append(layer)
+            if name in states:
+                states[name].append(layer)
     net.train(training)
-    return {name: _stacked(steps) for name, steps in kept.items()}
+    return {name: _stacked(steps) for name, steps in states.items()}
 
 
 def draw(recordings: dict[str, Recording], *, sample: int = 0, neurons: int = 40) -> "Figure":
-    """A picture: per layer the spikes of some neurons, and membrane and trace of a lively one.
+    """A figure with, per layer, the spikes of some neurons, and membrane potential and trace of an active one.
 
     Args:
-        recordings: from `record`.
-        sample: which one of the batch.
-        neurons: how many per layer, evenly spread over it.
+        recordings: recordings from `record`.
+        sample: index of the sample in the batch.
+        neurons: number of neurons per layer, evenly spread over it.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 2.2 * len(recordings)), layout="constrained")
     axes = figure.subplots(len(recordings), 2, squeeze=False, sharex=True)
-    for (raster, course), (name, recording) in zip(axes, recordings.items(), strict=True):
+    for (raster, curves), (name, recording) in zip(axes, recordings.items(), strict=True):
         u, s, a = (_flat(values, sample) for values in (recording.u, recording.s, recording.a))
         shown = np.linspace(0, s.shape[1] - 1, min(neurons, s.shape[1])).astype(int)
         steps = np.arange(1, len(s) + 1)
         raster.eventplot([steps[s[:, index] > 0] for index in shown], colors="black", linelengths=0.8, linewidths=2)
         raster.set(title=f"{name}: spikes", ylabel=f"{len(shown)} of {s.shape[1]} neurons", yticks=[])
-        lively = shown[np.abs(s[:, shown].mean(0) - 0.5).argmin()]
-        course.plot(steps, u[:, lively], marker="o", label="membrane u")
-        course.plot(steps, a[:, lively], marker="s", linestyle="--", label="trace a")
-        course.vlines(steps[s[:, lively] > 0], *course.get_ylim(), color="black", alpha=0.3, label="spike")
-        course.set(title=f"{name}: neuron {lively}")
-        course.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+        active = shown[np.abs(s[:, shown].mean(0) - 0.5).argmin()]
+        curves.plot(steps, u[:, active], marker="o", label="membrane u")
+        curves.plot(steps, a[:, active], marker="s", linestyle="--", label="trace a")
+        curves.vlines(steps[s[:, active] > 0], *curves.get_ylim(), color="black", alpha=0.3, label="spike")
+        curves.set(title=f"{name}: neuron {active}")
+        curves.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
     for axis in axes[-1]:
         axis.set_xlabel("time step")
     return figure

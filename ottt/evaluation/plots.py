@@ -1,4 +1,4 @@
-"""Pictures of an evaluation. Each function gives a figure; nothing here opens a window."""
+"""Plots of an evaluation. Each function returns a figure; none opens a window."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,11 +10,11 @@ from ottt.evalreport import EvalReport
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BLUE, ORANGE = "#0072b2", "#d55e00"  # of the colour-blind safe palette of Okabe and Ito
+BLUE, ORANGE = "#0072b2", "#d55e00"  # from the colour-blind safe palette of Okabe and Ito
 
 
 def rates(report: EvalReport) -> "Figure":
-    """Firing rate of every layer of neurons, and of all together."""
+    """Firing rate of every layer of neurons, and of all neurons."""
     figure = _figure(width=max(4.0, 0.45 * len(report.rates) + 2))
     axes = figure.subplots()
     places = np.arange(len(report.rates))
@@ -27,7 +27,7 @@ def rates(report: EvalReport) -> "Figure":
 
 
 def accuracy_against_time(report: EvalReport) -> "Figure":
-    """Top-1 accuracy against the number of time steps at inference; the trained number is marked."""
+    """Top-1 accuracy over the number of time steps at inference; the number in training is marked."""
     figure = _figure()
     axes = figure.subplots()
     steps = list(report.top1_at)
@@ -39,7 +39,7 @@ def accuracy_against_time(report: EvalReport) -> "Figure":
 
 
 def confusion(report: EvalReport) -> "Figure":
-    """Confusion matrix in percent of each true class; numbers in the cells up to 20 classes."""
+    """Confusion matrix in percent of each true class, with numbers in the cells for up to 20 classes."""
     counts = np.array(report.confusion, dtype=float)
     classes = len(counts)
     shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
@@ -58,15 +58,15 @@ def confusion(report: EvalReport) -> "Figure":
 
 
 def save(report: EvalReport, folder: Path) -> list[Path]:
-    """Write every picture that `report` has data for as PNG into `folder`, and return the files."""
-    drawings = {"rates": rates, "confusion": confusion}
+    """Write the plots that `report` has data for into `folder` as PNG, and return the files."""
+    plots = {"rates": rates, "confusion": confusion}
     if len(report.top1_at) > 1:
-        drawings["accuracy_against_time"] = accuracy_against_time
+        plots["accuracy_against_time"] = accuracy_against_time
     folder.mkdir(parents=True, exist_ok=True)
     files = []
-    for name, draw in drawings.items():
+    for name, plot in plots.items():
         files.append(folder / f"{name}.png")
-        draw(report).savefig(files[-1], dpi=150)
+        plot(report).savefig(files[-1], dpi=150)
     return files
 
 

@@ -1,1 +1,4 @@
-"""The mathematics of the method as pure functions: state goes in and comes out."""
+"""The mathematics of the method as pure functions: state goes in and comes out.
+
+Others use: `lif.lif_step`, `lif.trace_step`, `kernels.compiled`, `surrogate.SURROGATES`.
+"""

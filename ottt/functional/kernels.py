@@ -1,7 +1,7 @@
-"""The elementwise work of a layer of neurons: run operation after operation, or compiled into one pass over memory.
+"""The elementwise work of a layer of neurons, plain (one operation after another) or compiled (one pass over memory).
 
-Both ways compute the same numbers up to the rounding of the last digit. Values that travel between layers may be of
-a lower precision than membrane potentials and traces, which are float32 at least.
+Both give the same numbers up to rounding in the last digit. Values passed between layers can have a lower precision
+than membrane potentials and traces, which are float32 at least.
 """
 
 import logging
@@ -12,37 +12,38 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ottt.errors import first_line
 from ottt.functional.surrogate import Curve, sigmoid
 
-VARIANTS = 256  # of one kernel in a process: surrogates, resets and precisions that a sweep may go through
+MAX_COMPILATIONS = 256  # of one kernel in a process: a sweep can vary surrogate, reset and precision
 
 log = logging.getLogger(__name__)
 
 
 class Kernels(NamedTuple):
-    """One way to run `fire`, `signal` and `remember`."""
+    """One implementation of `fire`, `spike_gradient` and `update_trace`."""
 
     fire: Callable[..., tuple[Tensor, Tensor, Tensor]]
-    signal: Callable[..., Tensor]
-    remember: Callable[..., tuple[Tensor, Tensor]]
+    spike_gradient: Callable[..., Tensor]
+    update_trace: Callable[..., tuple[Tensor, Tensor]]
 
 
 def fire(
     x: Tensor, u: Tensor | None, decay: float, v_threshold: float, v_reset: float | None, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Spikes of `dtype`, the potential after the reset, and the potential that `signal` reads; see `lif_step`."""
+    """Spikes as `dtype`, the potential after the reset, and the one that `spike_gradient` reads; see `lif_step`."""
     x = x.to(state_dtype(x))
     u_now = x if u is None else torch.add(x, u, alpha=decay)
     fired = u_now >= v_threshold
     if v_reset is not None:
         return fired.to(dtype), torch.where(fired, v_reset, u_now), u_now
     s = fired.to(u_now.dtype)
-    # After a soft reset u[t] can be had from what is kept anyway: no further buffer lives until the backward pass.
+    # After a soft reset u[t] follows from values that are kept anyway: the backward pass needs no further buffer.
     u_next = torch.sub(u_now, s, alpha=v_threshold)
     return s.to(dtype), u_next, u_next
 
 
-def signal(
+def spike_gradient(
     s: Tensor,
     u: Tensor,
     grad_s: Tensor,
@@ -57,8 +58,8 @@ def signal(
     return derivative(above, alpha).mul_(grad_s).to(dtype)
 
 
-def remember(s: Tensor, a: Tensor, decay: float | Tensor) -> tuple[Tensor, Tensor]:
-    """The next trace, and the same in the precision of the spikes; see `ottt.functional.lif.trace_step`."""
+def update_trace(s: Tensor, a: Tensor, decay: float | Tensor) -> tuple[Tensor, Tensor]:
+    """The next trace, in full precision and in that of the spikes; see `ottt.functional.lif.trace_step`."""
     full = state_dtype(s)
     s_full, a = s.to(full), a.to(full)
     kept = torch.addcmul(s_full, a, decay) if isinstance(decay, Tensor) else torch.add(s_full, a, alpha=decay)
@@ -66,38 +67,60 @@ def remember(s: Tensor, a: Tensor, decay: float | Tensor) -> tuple[Tensor, Tenso
 
 
 def state_dtype(x: Tensor) -> torch.dtype:
-    """Precision of what neurons keep between time steps: that of their input, float32 at least."""
+    """Precision of the neurons' state: that of their input, float32 at least."""
     return torch.promote_types(x.dtype, torch.float32)
 
 
-EAGER = Kernels(fire, signal, remember)
+EAGER = Kernels(fire, spike_gradient, update_trace)
 
 
 @cache
 def compiled(device: torch.device) -> Kernels:
-    """The kernels compiled for `device`; the plain ones, with one notice, where there is no working compiler."""
-    torch._dynamo.config.recompile_limit = VARIANTS
-    kernels = Kernels(*(_over_memory(torch.compile(kernel, dynamic=True)) for kernel in EAGER))
+    """The kernels compiled for `device`; the plain ones, with one warning, where they cannot be compiled."""
+    try:
+        failure = _prepare_compiler()
+    except (ImportError, AttributeError) as error:
+        return _uncompiled(f"torch {torch.__version__} has another interface to its compiler: {first_line(error)}")
+    kernels = Kernels(*(_flattening(torch.compile(kernel, dynamic=True)) for kernel in EAGER))
     try:
         some = torch.zeros(64, device=device)
         with torch.no_grad():
             s, u, _ = kernels.fire(some, some, 0.5, 1.0, None, some.dtype)
-            kernels.signal(s, u, some, 1.0, True, sigmoid, 4.0, some.dtype)
-            kernels.remember(s, some, 0.5)
-    except torch._dynamo.exc.BackendCompilerFailed as error:
-        log.warning("compile: neurons run uncompiled, for there is no working compiler: %s", str(error).splitlines()[0])
-        return EAGER
+            kernels.spike_gradient(s, u, some, 1.0, True, sigmoid, 4.0, some.dtype)
+            kernels.update_trace(s, some, 0.5)
+    except failure as error:
+        return _uncompiled(f"no working compiler: {first_line(error)}")
     return kernels
 
 
-def _over_memory(kernel: Callable[..., Any]) -> Callable[..., Any]:
-    """Let `kernel` see tensors of any shape and layout as one row, so that one compilation serves all layers."""
+def _prepare_compiler() -> type[Exception]:
+    """Allow MAX_COMPILATIONS, and return the base class of the compiler's errors.
+
+    The only use of torch's private interfaces.
+
+    Raises:
+        ImportError | AttributeError: this version of torch has renamed one.
+    """
+    from torch._dynamo import config, exc
+
+    failure: type[Exception] = exc.TorchDynamoException
+    config.recompile_limit = MAX_COMPILATIONS
+    return failure
+
+
+def _uncompiled(reason: str) -> Kernels:
+    log.warning("compile: neurons run uncompiled: %s", reason)
+    return EAGER
+
+
+def _flattening(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """`kernel` on flat views of tensors of any shape and layout, so that one compilation serves all layers."""
 
     def run(first: Tensor, *others: Any) -> Any:
-        first = first if _dense(first) else first.contiguous()
-        rows = [_row(other, first) if isinstance(other, Tensor) else other for other in others]
+        first = first if _is_dense(first) else first.contiguous()
+        flat = [_flat(other, first) if isinstance(other, Tensor) else other for other in others]
         with torch.no_grad():
-            results = kernel(_row(first, first), *rows)
+            results = kernel(_flat(first, first), *flat)
         if isinstance(results, Tensor):
             return results.as_strided(first.shape, first.stride())
         return tuple(result.as_strided(first.shape, first.stride()) for result in results)
@@ -105,12 +128,12 @@ def _over_memory(kernel: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _row(x: Tensor, like: Tensor) -> Tensor:
-    """The elements of `x` in the order in which those of `like` lie in memory."""
+def _flat(x: Tensor, like: Tensor) -> Tensor:
+    """The elements of `x` in the memory order of `like`."""
     if x.stride() != like.stride():
         x = torch.empty_like(like, dtype=x.dtype).copy_(x)
     return x.detach().as_strided((x.numel(),), (1,))
 
 
-def _dense(x: Tensor) -> bool:
+def _is_dense(x: Tensor) -> bool:
     return x.is_contiguous() or (x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last))

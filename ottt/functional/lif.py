@@ -10,7 +10,7 @@ from ottt.functional.surrogate import Curve, sigmoid
 
 
 class _LifStep(torch.autograd.Function):
-    """`lif_step` with its gradient written out: fewer passes over memory than one operation after another."""
+    """`lif_step` with a hand-written gradient, which takes fewer passes over memory than autograd's."""
 
     @staticmethod
     def forward(
@@ -41,7 +41,7 @@ class _LifStep(torch.autograd.Function):
         grad_x = None
         if grad_s is not None:
             exact = u.dtype if grad_u is not None or ctx.needs_input_grad[1] else dtype
-            grad_x = kernels.signal(s, u, grad_s, v_threshold, soft, derivative, alpha, exact)
+            grad_x = kernels.spike_gradient(s, u, grad_s, v_threshold, soft, derivative, alpha, exact)
         if grad_u is not None:
             through = grad_u if soft else grad_u * (1 - s)
             grad_x = through if grad_x is None else grad_x.add_(through)
@@ -69,17 +69,17 @@ def lif_step(
         u'[t] = u[t] - v_threshold stopgrad(s[t])     soft reset (v_reset None)
         u'[t] = v_reset where s[t] = 1, else u[t]     hard reset
 
-    The reset never carries a gradient. Whether time does is the caller's choice: hand in `u` detached or not.
+    The reset never carries a gradient. Time carries one unless the caller detaches `u`.
 
     Args:
         x: input current, any shape.
-        u: u'[t-1], same shape; None at the first step stands for zero.
+        u: u'[t-1], same shape; None (zero) at the first step.
         decay: 1 - 1/tau for a time constant of tau steps; 1 for integrate-and-fire.
         v_threshold: potential at which a neuron fires.
         v_reset: potential after a spike, or None.
-        derivative: surrogate of the derivative of H; must return a tensor of its own.
-        alpha: its steepness.
-        dtype: of the spikes; None: that of the potential.
+        derivative: surrogate of the derivative of H; must return a new tensor.
+        alpha: steepness of the surrogate.
+        dtype: type of the spikes; None: that of the potential.
         kernels: plain or compiled.
 
     Returns:
@@ -93,19 +93,19 @@ def lif_step(
 def trace_step(
     s: Tensor, a: Tensor | None, decay: float | Tensor, *, kernels: Kernels = EAGER
 ) -> tuple[Tensor, Tensor]:
-    """a[t] = decay a[t-1] + s[t] (paper, equation 6): what a synapse remembers of its input's spikes.
+    """a[t] = decay a[t-1] + s[t] (paper, equation 6): the trace of a neuron's spikes.
 
     Args:
         s: spikes, any shape.
-        a: a[t-1], same shape; None at the first step stands for zero.
-        decay: share kept per time step; a tensor for rules whose share depends on the neuron.
+        a: a[t-1], same shape; None (zero) at the first step.
+        decay: factor per time step; a tensor for rules whose factor depends on the neuron.
         kernels: plain or compiled.
 
     Returns:
-        a[t] without gradient: to be kept, in float32 at least, and to be sent, in the precision of the spikes.
+        a[t] without gradient, twice: to keep, in float32 at least, and to send, in the precision of the spikes.
     """
     s = s.detach()
-    return (s, s) if a is None else kernels.remember(s, a, decay)
+    return (s, s) if a is None else kernels.update_trace(s, a, decay)
 
 
 def ndot_factor(u: Tensor, u_before: Tensor | None, decay: float) -> Tensor:
@@ -114,7 +114,7 @@ def ndot_factor(u: Tensor, u_before: Tensor | None, decay: float) -> Tensor:
     Args:
         u: potential after the reset, u'[t].
         u_before: u'[t-1]; None at the first step.
-        decay: the membrane's; taken for e where the quotient is 0/0 and at the first step.
+        decay: the membrane's decay; e at the first step and where the quotient is 0/0.
     """
     if u_before is None:
         return torch.full_like(u, decay)

@@ -1,7 +1,7 @@
-"""Surrogate gradients: a spike is the Heaviside step of x = u - v_threshold; its derivative is replaced.
+"""Surrogate gradients, which replace the derivative of a spike, the Heaviside step of x = u - v_threshold.
 
-Each surrogate is the derivative of a primitive g(x; alpha) that approaches the step as alpha grows. Only the
-derivative is used in training; the primitive documents it and is what the tests differentiate numerically.
+Each surrogate is the derivative of a primitive g(x; alpha) that approaches the step as alpha grows. Training uses
+only the derivative; the primitive documents it, and the tests differentiate it numerically.
 Every derivative has its maximum at x = 0, where the sigmoid's is alpha / 4 and the others' as stated.
 """
 
@@ -15,8 +15,8 @@ from torch import Tensor
 Curve = Callable[[Tensor, float], Tensor]
 
 LEAK = 0.01  # slope of `piecewise_leaky` outside its window, as a share of the slope inside
-TAIL = 1e-20  # surrogates that vanish exponentially are cut off where they are smaller
-SHARPNESS = 10.0  # of the two corners of `quasi_clamp`
+TAIL = 1e-20  # surrogates that vanish exponentially are set to zero below this
+SHARPNESS = 10.0  # steepness of the two edges of `quasi_clamp`
 
 
 class Surrogate(NamedTuple):
@@ -58,7 +58,7 @@ def fast_sigmoid(x: Tensor, alpha: float) -> Tensor:
 
 
 def piecewise_leaky(x: Tensor, alpha: float) -> Tensor:
-    """alpha where |x| < 1/(2 alpha), else LEAK alpha: no neuron is ever without gradient."""
+    """alpha where |x| < 1/(2 alpha), else LEAK alpha, so that every neuron has a gradient."""
     inside = x.abs() < 0.5 / alpha
     return alpha * torch.where(inside, x.new_ones(()), x.new_full((), LEAK))
 
@@ -69,7 +69,7 @@ def quasi_clamp(x: Tensor, alpha: float) -> Tensor:
 
 
 def _without_tail(curve: Tensor) -> Tensor:
-    """Zero where `curve` is below TAIL, in place: denormal numbers there make processors many times slower."""
+    """`curve`, set to zero below TAIL in place: denormal numbers make processors many times slower."""
     return torch.threshold_(curve, TAIL, 0.0)
 
 

@@ -1,7 +1,7 @@
 """Weighted layers whose value comes from spikes and whose weight gradient comes from traces (paper, equation 7).
 
-One forward and one backward kernel per call: the value never sees the trace, and the gradient to the layer below is
-that of the plain layer.
+One forward and one backward kernel per call. The value does not depend on the trace, and the gradient with respect to
+the spikes is that of the plain layer.
 
     y[t] = w s[t] + b,    dL/ds[t] = w^T g[t],    dL/dw += g[t] a[t]^T,    dL/db += sum g[t]
 
@@ -57,7 +57,7 @@ class _TraceConv2d(torch.autograd.Function):
         a_BCHW, w_FCKK = ctx.saved_tensors
         stride, padding, groups = ctx.geometry
         to_s, _, to_w, to_b = ctx.needs_input_grad[:4]
-        # The input gradient of a convolution does not depend on its input's values: one call serves both.
+        # The input gradient of a convolution does not depend on the input's values, so one call gives both gradients.
         grad_s, grad_w, grad_b = torch.ops.aten.convolution_backward(
             grads[0],
             a_BCHW,

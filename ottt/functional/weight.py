@@ -1,4 +1,4 @@
-"""Scaled weight standardisation, which stands in for normalisation layers."""
+"""Scaled weight standardisation, which replaces normalisation layers."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ EPS = 1e-4
 
 
 class _Standardize(torch.autograd.Function):
-    """`standardize` with its gradient written out: nothing of a kernel's size is kept for it beside the weight.
+    """`standardize` with a hand-written gradient, which keeps no tensor of a kernel's size other than the weight.
 
     With c = w - mean, r = 1 / sqrt(var N + EPS), N = fan_in, and S the sum of dL/dy c per output channel:
 
@@ -45,6 +45,6 @@ def standardize(w_FCKK: Tensor, gain_F111: Tensor) -> Tensor:
         gain_F111: learnable gain [out, 1, 1, 1].
 
     Returns:
-        The kernel that the layer applies, of w's shape; var is the unbiased one.
+        The kernel that the layer applies, of w's shape; var is the unbiased variance.
     """
     return _Standardize.apply(w_FCKK, gain_F111)  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""What every network offers to update rules and to the evaluation."""
+"""The base class of networks: the interface that update rules and the evaluation use."""
 
 from torch import Tensor, nn
 
@@ -7,24 +7,24 @@ from ottt.modules import Context, Neuron, State
 
 
 class Network(nn.Module):
-    """A spiking network that is called once per time step.
+    """A spiking network, called once per time step.
 
-    A step is cut in two. `encode` is the first weighted layer: it sees the frame, not spikes, and depends on no
-    state, so a still image needs it once per update. `step` is everything above it.
+    A time step has two parts. `encode` is the first weighted layer: its input is the frame rather than spikes, and it
+    does not depend on the state, so a still image needs it once per update. `step` is the rest of the network.
     """
 
     def encode(self, frame: Tensor, context: Context) -> Tensor:
-        """Current into the first neurons from a frame [B,C,H,W]."""
+        """Input current of the first neurons for a frame [B,C,H,W]."""
         raise NotImplementedError
 
     def step(self, current: Tensor, state: State | None, context: Context) -> tuple[Tensor, State]:
-        """Logits [B,K] and the next state from the encoded frame; state None starts a sequence."""
+        """Logits [B,K] and the next state for the encoded frame; state None starts a sequence."""
         raise NotImplementedError
 
     def forward(
         self, frame: Tensor, state: State | None = None, context: Context | None = None
     ) -> tuple[Tensor, State]:
-        """One time step: logits [B,K] and the next state from a frame [B,C,H,W]."""
+        """One time step: logits [B,K] and the next state for a frame [B,C,H,W]."""
         context = Context() if context is None else context
         return self.step(self.encode(frame, context), state, context)
 
@@ -34,7 +34,7 @@ class Network(nn.Module):
         return [(name, module) for name, module in self.named_modules() if isinstance(module, Neuron)]
 
     def reference_names(self) -> dict[str, str]:
-        """Each parameter's and buffer's name in the checkpoints of the original implementation.
+        """The name of each parameter and buffer in checkpoints of the original implementation.
 
         Raises:
             UserError: the original has no such network.

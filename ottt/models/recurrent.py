@@ -9,7 +9,7 @@ from ottt.modules import Context, Linear, Neuron, Spikes, State, dropped
 
 
 class Recurrent(Network):
-    """Input -> hidden neurons -> linear; the hidden neurons also see their own spikes of the previous step."""
+    """Input -> hidden neurons -> linear; the hidden neurons also receive their own spikes of the previous step."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class Recurrent(Network):
         self.classifier = Linear(hidden, classes, std=hidden**-0.5, generator=generator)
 
     def encode(self, frame: Tensor, context: Context) -> Tensor:
-        """The input layer on the flattened frame; see `Network.encode`."""
+        """The input layer, applied to the flattened frame; see `Network.encode`."""
         current: Tensor = self.stem(frame.flatten(1), context)
         return current
 

@@ -1,4 +1,4 @@
-"""Checkpoints of the original OTTT-SNN implementation: its names for our parameters, both ways."""
+"""Conversion of weights from and to checkpoints of the original OTTT-SNN implementation."""
 
 import pickle
 from collections.abc import Mapping
@@ -29,11 +29,11 @@ def load_reference_weights(net: Network, source: str | Path | Mapping[str, Any])
 
     Args:
         net: a network that the original has too.
-        source: a checkpoint file, or what it holds: a mapping with the state dict under `net`. A file is read
-            without running pickled code. Names may carry the prefix `module.` of parallel training.
+        source: a checkpoint file, read without running pickled code, or its content: a mapping with the state dict
+            under `net`. Names can have the prefix `module.` of parallel training.
 
     Raises:
-        UserError: no such network, no readable checkpoint, or keys or shapes that do not match; each is named.
+        UserError: no such network, no readable checkpoint, or keys or shapes that do not match; all are listed.
     """
     place = "checkpoint" if isinstance(source, Mapping) else str(source)
     content = source if isinstance(source, Mapping) else _read(Path(source))
@@ -41,7 +41,7 @@ def load_reference_weights(net: Network, source: str | Path | Mapping[str, Any])
         raise UserError(f"{place}: must hold a state dict under 'net', as the original's checkpoints do")
     given = {str(name).removeprefix("module."): value for name, value in content["net"].items()}
     expected = reference_state_dict(net)
-    # Batch normalisation counts its batches and makes no use of the number; old files lack it.
+    # Batch normalisation counts its batches but does not use the number; old files lack it.
     given |= {name: value for name, value in expected.items() if name.endswith(COUNTER) and name not in given}
     problems = [f"{place}: {name} is missing" for name in expected if name not in given]
     problems += [f"{place}: {name} is left over" for name in given if name not in expected]

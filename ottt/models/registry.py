@@ -1,4 +1,4 @@
-"""Networks by name."""
+"""The registry of networks: their names and designs, and how they are built."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ class Model:
     """A network that can be chosen by name.
 
     Attributes:
-        summary: one line for people.
-        build: makes it for a configuration and the shape of its data, with weights drawn from the generator.
+        summary: one-line description.
+        build: function that builds it for a configuration and a data set, with weights drawn from the generator.
     """
 
     summary: str
@@ -112,9 +112,9 @@ def register_model(name: str, build: Build, *, summary: str) -> None:
     """Add a network that `model.name` can name.
 
     Args:
-        name: of the network.
-        build: makes it for a configuration and the shape of its data, with weights drawn from the generator.
-        summary: one line for people.
+        name: name of the network.
+        build: function that builds it for a configuration and a data set, with weights drawn from the generator.
+        summary: one-line description.
 
     Raises:
         UserError: the name is taken.
@@ -128,8 +128,8 @@ def build_model(config: TrialConfig, *, data: DataInfo | None = None) -> Network
     """The network of `config` in training mode, with weights drawn from `config.seed`.
 
     Args:
-        config: names the network, its neurons and, through its data set, the shapes of input and output.
-        data: other input channels, size or classes than those of the data set.
+        config: configuration with the network, its neurons and the data set, which sets the shapes of input and output.
+        data: data set to use for these shapes instead.
     """
     generator = torch.Generator().manual_seed(config.seed)
     return MODELS[config.model.name].build(config, data or config.data.samples, generator)

@@ -22,12 +22,12 @@ STAGE_CHANNELS = (64, 128, 256, 512)
 
 @dataclass(frozen=True)
 class ResNetDesign:
-    """What distinguishes the residual networks.
+    """The choices in which the residual networks differ.
 
     Attributes:
         blocks: number of blocks in each of the four stages.
         bottleneck: blocks of 1x1, 3x3, 1x1 convolutions instead of two 3x3.
-        groups: of the 3x3 convolutions in bottlenecks.
+        groups: groups of the 3x3 convolutions in bottlenecks.
         base_width: inner channels of a bottleneck in the first stage, per group.
     """
 
@@ -37,61 +37,76 @@ class ResNetDesign:
     base_width: int = 64
 
 
+@dataclass(frozen=True)
+class BlockShape:
+    """Layout of one block, and the scale of its input.
+
+    Attributes:
+        name: name in the original implementation.
+        channels: channels along the branch, input first.
+        kernels: kernel size of each convolution of the branch.
+        stride: stride of the first 3x3 convolution and of the shortcut.
+        groups: groups of the 3x3 convolutions.
+        beta: expected standard deviation of the input.
+    """
+
+    name: str
+    channels: list[int]
+    kernels: list[int]
+    stride: int
+    groups: int
+    beta: float
+
+    @property
+    def reshapes(self) -> bool:
+        """Whether the output's shape differs from the input's."""
+        return self.stride > 1 or self.channels[0] != self.channels[-1]
+
+
 class Block(nn.Module):
     """out = skip_gain ALPHA f(x / beta) + shortcut; f alternates neurons and convolutions.
 
-    The shortcut is x itself, or where the shape changes a 1x1 convolution of the first neurons' spikes.
+    The shortcut is x itself, or a 1x1 convolution of the first neurons' spikes where the shape changes.
     """
 
     def __init__(
-        self,
-        channels: list[int],
-        kernels: list[int],
-        *,
-        beta: float,
-        stride: int,
-        groups: int,
-        reshape: bool,
-        neuron: NeuronConfig,
-        drop: float,
-        generator: torch.Generator | None,
+        self, shape: BlockShape, *, neuron: NeuronConfig, drop: float, generator: torch.Generator | None
     ) -> None:
         super().__init__()
-        self.beta, self.drop = beta, drop
-        self.skip_gain = nn.Parameter(torch.zeros(()))
-        self.spike_layers = nn.ModuleList(Neuron(neuron) for _ in kernels)
+        channels, kernels = shape.channels, shape.kernels
         strided = kernels.index(3)
-        self.convs = nn.ModuleList(
-            Conv2d(
+
+        def conv(below: int, above: int, size: int, *, stride: int = 1, groups: int = 1) -> Conv2d:
+            return Conv2d(
                 below,
                 above,
                 size,
-                stride=stride if i == strided else 1,
-                groups=groups if size == 3 else 1,
-                standardized=True,
-                scale=SPIKE_SCALE,
-                generator=generator,
-            )
-            for i, (below, above, size) in enumerate(zip(channels, channels[1:], kernels, strict=False))
-        )
-        self.shortcut = (
-            Conv2d(
-                channels[0],
-                channels[-1],
-                1,
                 stride=stride,
+                groups=groups,
                 standardized=True,
                 scale=SPIKE_SCALE,
                 generator=generator,
             )
-            if reshape
-            else None
+
+        self.beta, self.drop = shape.beta, drop
+        self.skip_gain = nn.Parameter(torch.zeros(()))
+        self.spike_layers = nn.ModuleList(Neuron(neuron) for _ in kernels)
+        self.convs = nn.ModuleList(
+            conv(
+                channels[i],
+                channels[i + 1],
+                size,
+                stride=shape.stride if i == strided else 1,
+                groups=shape.groups if size == 3 else 1,
+            )
+            for i, size in enumerate(kernels)
         )
+        self.shortcut = conv(channels[0], channels[-1], 1, stride=shape.stride) if shape.reshapes else None
 
     def forward(
         self, x: Tensor, before: Iterator[NeuronState | None], context: Context
     ) -> tuple[Tensor, list[NeuronState]]:
-        """One time step of the block, which takes one entry per layer of neurons from `before`."""
+        """One time step of the block; it takes one entry per layer of neurons from `before`."""
         shortcut, h, after = x, x / self.beta, []
         for i, (neuron, conv) in enumerate(zip(self.spike_layers, self.convs, strict=True)):
             spikes, now = neuron(h, next(before), context)
@@ -108,7 +123,7 @@ class Block(nn.Module):
 class NFResNet(Network):
     """7x7/2 convolution, 3x3/2 average pooling, four stages of blocks, global mean, linear.
 
-    The stem and the classifier see real values, not spikes: they have no trace.
+    The inputs of the stem and the classifier are real values rather than spikes, so they have no trace.
     """
 
     def __init__(
@@ -124,35 +139,15 @@ class NFResNet(Network):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        self.design, self.dropout = design, dropout
-        first = _scaled(STAGE_CHANNELS[0], width)
-        self.stem = Conv2d(channels_in, first, 7, stride=2, standardized=True, generator=generator)
-        self.blocks = nn.ModuleList()
-        self.block_names: list[str] = []
-        below, variance, total = first, 1.0, sum(design.blocks)
-        for stage, count in enumerate(design.blocks):
-            for position in range(count):
-                channels, kernels = _branch(design, stage, below, width)
-                stride = 2 if stage > 0 and position == 0 else 1
-                reshape = stride > 1 or channels[0] != channels[-1]
-                self.blocks.append(
-                    Block(
-                        channels,
-                        kernels,
-                        beta=math.sqrt(variance),
-                        stride=stride,
-                        groups=design.groups,
-                        reshape=reshape,
-                        neuron=neuron,
-                        drop=stochastic_depth * len(self.blocks) / total,
-                        generator=generator,
-                    )
-                )
-                self.block_names.append(f"layer{stage + 1}.{position}")
-                below = channels[-1]
-                # The first block of a stage starts the residual stream anew.
-                variance = (1.0 if position == 0 else variance) + ALPHA**2
-        self.classifier = Linear(below, classes, std=0.0)
+        shapes = _block_shapes(design, width)
+        self.dropout = dropout
+        self.stem = Conv2d(channels_in, shapes[0].channels[0], 7, stride=2, standardized=True, generator=generator)
+        self.blocks = nn.ModuleList(
+            Block(shape, neuron=neuron, drop=stochastic_depth * i / len(shapes), generator=generator)
+            for i, shape in enumerate(shapes)
+        )
+        self.block_names = [shape.name for shape in shapes]
+        self.classifier = Linear(shapes[-1].channels[-1], classes, std=0.0)
 
     def encode(self, frame: Tensor, context: Context) -> Tensor:
         """The stem's convolution and pooling; see `Network.encode`."""
@@ -185,8 +180,24 @@ class NFResNet(Network):
         return names | {f"classifier.{part}": f"fc.{part}" for part in ("weight", "bias")}
 
 
+def _block_shapes(design: ResNetDesign, width: float) -> list[BlockShape]:
+    """Shapes of all blocks, from the stem to the classifier."""
+    shapes: list[BlockShape] = []
+    below, variance = _scaled(STAGE_CHANNELS[0], width), 1.0
+    for stage, count in enumerate(design.blocks):
+        for position in range(count):
+            channels, kernels = _branch(design, stage, below, width)
+            stride = 2 if stage > 0 and position == 0 else 1
+            name = f"layer{stage + 1}.{position}"
+            shapes.append(BlockShape(name, channels, kernels, stride, design.groups, math.sqrt(variance)))
+            below = channels[-1]
+            # The first block of a stage restarts the residual stream.
+            variance = (1.0 if position == 0 else variance) + ALPHA**2
+    return shapes
+
+
 def _branch(design: ResNetDesign, stage: int, below: int, width: float) -> tuple[list[int], list[int]]:
-    """Channels along a block's branch (input first) and the kernel size of each of its convolutions."""
+    """Channels along a block's branch, input first, and the kernel size of each of its convolutions."""
     channels = _scaled(STAGE_CHANNELS[stage], width)
     if not design.bottleneck:
         return [below, channels, channels], [3, 3]

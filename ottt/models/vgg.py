@@ -1,4 +1,4 @@
-"""VGG-shaped spiking networks, with or without a feedback from the last neurons to the first.
+"""VGG-like spiking networks, with or without feedback from the last neurons to the first.
 
 Shapes: B batch, C channels, H W image, K classes.
 """
@@ -33,17 +33,17 @@ POOL = 0  # average pooling 2x2 after the neurons before it
 VGG11 = (64, 128, POOL, 256, 256, POOL, 512, 512, POOL, 512, 512)
 SMALL = (16, POOL, 32, POOL, 64)
 
-UP = 8  # the feedback's up-sampling: the product of the pools of VGG11
+UP = 8  # up-sampling of the feedback: the product of the pools of VGG11
 
 
 @dataclass(frozen=True)
 class VGGDesign:
-    """What distinguishes the VGG-shaped networks.
+    """The choices in which the VGG-like networks differ.
 
     Attributes:
         layers: channels of each convolution, with POOL between them.
         norm: "ws" scaled weight standardisation, "bn" batch normalisation, None neither.
-        feedback: whether the last spikes of one step feed the first neurons of the next.
+        feedback: whether the last spikes of one time step feed the first neurons in the next.
     """
 
     layers: tuple[int, ...]
@@ -54,8 +54,8 @@ class VGGDesign:
 class VGG(Network):
     """conv - neurons - (pool) - conv - neurons - ... - global mean - linear, all convolutions 3x3.
 
-    Stage i is: current -> norm -> neurons -> pool -> the next weighted layer. With batch normalisation spikes are
-    not scaled. `hidden` puts one more spiking layer, linear - neurons, before the classifier.
+    Stage i is: current -> norm -> neurons -> pool -> the next weighted layer. With batch normalisation, spikes are
+    not scaled. `hidden` adds one more spiking layer, linear - neurons, before the classifier.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class VGG(Network):
         x, after = current, []
         top = len(self.convs)
         if self.feedback is not None and state is not None:
-            x = x + self.feedback(on_both(_enlarge, Spikes(state[top].s, state[top].a)), context)
+            x = x + self.feedback(on_both(_upsample, Spikes(state[top].s, state[top].a)), context)
         before = states_of(state, len(self.neurons))
         for i in range(top + 1):
             spikes, now = self.spike_layers[i](self.norms[i](x), next(before), context)
@@ -130,7 +130,7 @@ class VGG(Network):
         if self.hidden is not None:
             raise UserError("model.classifier_hidden must be 0 for a checkpoint of the original")
         names: dict[str, str] = {}
-        # The original keeps the first convolution of the feedback network outside of `features`.
+        # In the original, the first convolution of the feedback network is outside `features`.
         index = -1 if self.feedback is not None else 0
         for i, pooled in enumerate(self.pooled):
             ours = "stem" if i == 0 else f"convs.{i - 1}"
@@ -149,12 +149,12 @@ class VGG(Network):
 _BATCH_NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
-def _enlarge(x_BCHW: Tensor) -> Tensor:
+def _upsample(x_BCHW: Tensor) -> Tensor:
     return F.interpolate(x_BCHW, scale_factor=UP, mode="nearest")
 
 
 def _stages(layers: tuple[int, ...], width: float) -> tuple[list[int], list[bool]]:
-    """Channels of every convolution and whether a pooling follows it."""
+    """Channels of every convolution, and whether pooling follows it."""
     channels: list[int] = []
     pooled: list[bool] = []
     for entry in layers:

@@ -1,7 +1,7 @@
-"""What layers exchange: spikes with their traces, the state of neurons, and the context of a mini-batch.
+"""Data that layers exchange: spikes with their traces, the state of neurons, and the context of a mini-batch.
 
-What a layer needs beyond its input comes in two parts: the `NeuronState` of one time step, which goes in and comes
-out, and the `Context` of one mini-batch, which all layers share.
+Besides its input a layer takes the `NeuronState` of one time step, which goes in and comes out, and the `Context` of
+one mini-batch, which all layers share.
 
 Shapes: B batch, C channels, N features, H W image.
 """
@@ -18,11 +18,11 @@ Trace = Literal["decay", "ndot"]
 
 
 class Spikes(NamedTuple):
-    """What neurons send to the layers above in one time step.
+    """Output of a layer of neurons in one time step.
 
     Attributes:
         s: spikes, [B,C,H,W] or [B,N], in the precision in which the layers above compute.
-        a: their traces, same shape and precision; None where weight gradients come from the spikes themselves.
+        a: traces, same shape and precision; None if weight gradients come from the spikes themselves.
     """
 
     s: Tensor
@@ -30,12 +30,12 @@ class Spikes(NamedTuple):
 
 
 class NeuronState(NamedTuple):
-    """State of one layer of neurons after a time step. `None` in its place is the state before the first.
+    """State of one layer of neurons after a time step; None instead is the state before the first.
 
     Attributes:
         u: membrane potential after the reset.
-        s: spikes sent in this step.
-        a: trace, if the context keeps any.
+        s: spikes of this step.
+        a: trace, if the context asks for traces.
         e: factor of the next trace step, only for the NDOT trace.
     """
 
@@ -45,32 +45,32 @@ class NeuronState(NamedTuple):
     e: Tensor | None
 
     def detached(self) -> "NeuronState":
-        """The same state with the past cut off: no gradient flows through it."""
+        """The same state, detached from the graph."""
         return NeuronState(self.u.detach(), self.s.detach(), self.a, self.e)
 
 
 State = Sequence[NeuronState]  # one entry per layer of neurons, in the order of `Network.neurons`
 
 
-class HandedOver(list[NeuronState]):
-    """A state that its owner gives away: a time step releases each entry when it has read it.
+class ConsumableState(list[NeuronState]):
+    """A state that the next time step consumes: each entry is released once it has been read.
 
-    Beside the present only one layer's past is then in memory. Any other state stays whole.
+    Memory then holds the past of only one layer at a time. Other states stay intact.
     """
 
 
 class Context:
-    """What all layers share while one mini-batch runs through its time steps.
+    """Data that all layers share during the time steps of one mini-batch.
 
-    Kernels are the weights as layers apply them (standardised, scaled). They are made once per update of the
-    parameters rather than once per time step. With `cut`, each time step's backward pass stops at them, and
-    `push_back` carries the sum on to the parameters, once.
+    Shared tensors, such as the weights as layers apply them (standardised, scaled), are computed once per update of
+    the parameters rather than once per time step. With `cut`, each time step's backward pass stops at them, and
+    `push_back` propagates the summed gradient to the parameters once.
 
     Attributes:
-        trace: how neurons keep traces for the weight gradient: "decay" (OTTT), "ndot", or None (they keep none).
-        dtype: in which weighted layers compute; None: that of their parameters.
-        generator: source of what is drawn once per sequence (dropout masks); None: torch's global one.
-        kernels: how neurons run.
+        trace: traces that neurons keep for the weight gradient: "decay" (OTTT), "ndot", or None.
+        dtype: precision in which weighted layers compute; None: that of their parameters.
+        generator: generator of draws made once per sequence (dropout masks); None: torch's global one.
+        kernels: implementation of the neurons, plain or compiled.
     """
 
     def __init__(
@@ -91,9 +91,9 @@ class Context:
         self._masks: dict[nn.Module, Tensor] = {}
 
     def shared(self, owner: nn.Module, make: Callable[[], Tensor]) -> Tensor:
-        """`make()` for the first caller of an update, the same tensor for all later ones."""
+        """The result of `make()`, called once per owner and update."""
         if owner not in self._shared:
-            # Cut kernels serve steps with and without a backward pass: they always have a graph.
+            # Cut tensors serve steps with and without a backward pass, so they always need a graph.
             with torch.set_grad_enabled(self._cut or torch.is_grad_enabled()):
                 live = make()
             leaf = live.detach().requires_grad_(live.requires_grad) if self._cut else live
@@ -101,8 +101,8 @@ class Context:
         return self._shared[owner][1]
 
     def push_back(self) -> None:
-        """Carry the gradients that gathered at the shared tensors on to the parameters, and forget the tensors."""
-        # Later entries were made from earlier ones, so their gradients have to go back first.
+        """Propagate the gradients of the shared tensors to the parameters, and discard the tensors."""
+        # Later entries can depend on earlier ones, so their gradients are propagated first.
         for live, leaf in reversed(self._shared.values()):
             if live is not leaf and leaf.grad is not None:
                 live.backward(leaf.grad)
@@ -123,10 +123,10 @@ def on_both(operation: Callable[[Tensor], Tensor], spikes: Spikes) -> Spikes:
 
 
 def states_of(state: State | None, count: int) -> Iterator[NeuronState | None]:
-    """The entries of `state`, layer after layer, or `count` times None before the first time step.
+    """The entries of `state`, layer by layer; before the first time step None, `count` times.
 
     Raises:
-        ValueError: there are not `count` of them; so it is when a state that was handed over is used again.
+        ValueError: `state` has not `count` entries, e.g. because it was consumed before.
     """
     if state is not None and len(state) != count:
         raise ValueError(f"state must have {count} entries, one per layer of neurons, got {len(state)}")
@@ -135,7 +135,7 @@ def states_of(state: State | None, count: int) -> Iterator[NeuronState | None]:
 
 def _entries(state: State | None, count: int) -> Iterator[NeuronState | None]:
     for i in range(count):
-        if isinstance(state, HandedOver):
+        if isinstance(state, ConsumableState):
             yield state.pop(0)
         else:
             yield None if state is None else state[i]

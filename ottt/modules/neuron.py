@@ -1,4 +1,4 @@
-"""Spiking neurons as a layer: current in, spikes and traces out."""
+"""The layer of spiking neurons."""
 
 from torch import Tensor, nn
 
@@ -17,7 +17,7 @@ class Neuron(nn.Module):
         self.derivative = SURROGATES[config.surrogate.name].derivative
 
     def forward(self, x: Tensor, state: NeuronState | None, context: Context) -> tuple[Spikes, NeuronState]:
-        """One time step; see `ottt.functional.lif`. `x` is [B,...]; dropout acts on spikes before the trace."""
+        """One time step for input current `x`, [B,...]; see `ottt.functional.lif`. Dropout precedes the trace."""
         config = self.config
         u_before = None if state is None else state.u
         s, u = lif_step(

@@ -1,4 +1,4 @@
-"""Weighted layers, which apply a kernel to spikes or to a plain tensor, and operations without weights.
+"""Weighted layers, which apply a kernel to spikes or to a plain tensor, and layer operations without weights.
 
 Shapes: B batch, C/F channels in/out, N/M features in/out, H W image, K kernel size; `...` either of the last two.
 """
@@ -13,12 +13,12 @@ from ottt.functional.trace import trace_conv2d, trace_linear
 from ottt.functional.weight import standardize
 from ottt.modules.context import Context, Spikes, on_both
 
-# Keeps the variance of standardised layers across a spiking neuron: 1 / std of a spike train at the usual rates.
+# Preserves the variance of standardised layers across spiking neurons: 1 / std of a spike train at usual rates.
 SPIKE_SCALE = 2.74
 
 
 class Synapse(nn.Module):
-    """Base of the weighted layers: a kernel made once per update, and a value from spikes or from a plain tensor.
+    """Base class of the weighted layers: a kernel computed once per update, applied to spikes or to a plain tensor.
 
     Args:
         weight: initial weight, output axis first.
@@ -34,15 +34,15 @@ class Synapse(nn.Module):
         self.scale = scale
 
     def kernel(self) -> Tensor:
-        """The weight as it is applied."""
+        """The weight as the layer applies it."""
         if self.gain is not None:
             return standardize(self.weight, self.scale * self.gain)
         return self.weight if self.scale == 1.0 else self.scale * self.weight
 
     def forward(self, x: Spikes | Tensor, context: Context) -> Tensor:
-        """Current from spikes (weight gradient from their traces, if kept) or from a plain tensor, [B,...].
+        """Output current for spikes (weight gradient from their traces, if any) or for a plain tensor, [B,...].
 
-        It has the parameters' precision, except that of a convolution of spikes, which goes straight into neurons.
+        It has the precision of the parameters, unless it is a convolution of spikes, whose output goes to neurons.
         """
         dtype = context.dtype or self.weight.dtype
         kernel, bias = self._kernel_for(context, dtype), self.bias.to(dtype)
@@ -55,15 +55,15 @@ class Synapse(nn.Module):
         return y if isinstance(x, Spikes) and y.dim() == 4 else y.to(self.weight.dtype)
 
     def apply_plain(self, x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
-        """The layer's value, with torch's own gradient."""
+        """The output for a plain tensor, with torch's own gradient."""
         raise NotImplementedError
 
     def apply_traced(self, s: Tensor, a: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
-        """The layer's value for spikes `s`, with the weight gradient from traces `a`."""
+        """The output for spikes `s`, with the weight gradient from traces `a`."""
         raise NotImplementedError
 
     def _kernel_for(self, context: Context, dtype: torch.dtype) -> Tensor:
-        # A plain weight is its own kernel: sharing it would only add a copy.
+        # A plain weight is its own kernel; sharing it would only add a copy.
         if self.gain is None and self.scale == 1.0 and dtype == self.weight.dtype:
             return self.weight
         return context.shared(self, lambda: self.kernel().to(dtype))
@@ -77,9 +77,9 @@ class Synapse(nn.Module):
 class Conv2d(Synapse):
     """Convolution [B,C,H,W] -> [B,F,H',W'], Kaiming normal (fan-out) weights, zero bias.
 
-    A strided 1x1 convolution reads every stride-th pixel and no other, so it is computed as the unstrided one of these
-    pixels: the same value and gradients. It stays clear of an error in oneDNN 3.13 (torch 2.15, AVX-512), whose weight
-    gradient of the strided one writes past its buffer for channels-last inputs of few channels (2 to 13 in, 6 out).
+    A strided 1x1 convolution reads only every stride-th pixel, so it is computed as an unstrided one of these pixels,
+    with the same value and gradients. This avoids a bug in oneDNN 3.13 (torch 2.15, AVX-512), whose weight gradient of
+    the strided one writes past its buffer for channels-last inputs with few channels (2 to 13 in, 6 out).
     """
 
     def __init__(
@@ -104,14 +104,14 @@ class Conv2d(Synapse):
 
     def apply_plain(self, x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
         """See `Synapse.apply_plain`."""
-        return F.conv2d(self._read(x), kernel, bias, self._inner_stride, self.padding, 1, self.groups)
+        return F.conv2d(self._pixels_read(x), kernel, bias, self._inner_stride, self.padding, 1, self.groups)
 
     def apply_traced(self, s: Tensor, a: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
         """See `Synapse.apply_traced`."""
-        s, a = self._read(s), self._read(a)
+        s, a = self._pixels_read(s), self._pixels_read(a)
         return trace_conv2d(s, a, kernel, bias, stride=self._inner_stride, padding=self.padding, groups=self.groups)
 
-    def _read(self, x_BCHW: Tensor) -> Tensor:
+    def _pixels_read(self, x_BCHW: Tensor) -> Tensor:
         return x_BCHW[:, :, :: self.stride, :: self.stride] if self._skips_pixels else x_BCHW
 
 
@@ -150,7 +150,7 @@ def global_mean(x_BCHW: Tensor) -> Tensor:
 
 
 def dropped(owner: nn.Module, spikes: Spikes, p: float, context: Context) -> Spikes:
-    """Dropout with the mask that `owner` has for this sequence, on spikes and traces alike; nothing in evaluation."""
+    """Dropout on spikes and traces with the mask of `owner` for this sequence; no effect in evaluation."""
     if not owner.training or p == 0:
         return spikes
     mask = context.mask(owner, spikes.s, p)

@@ -1,7 +1,6 @@
-"""Checkpoints: the newest and its predecessor, each put in place in one step.
+"""Writing and reading of checkpoints: the newest and the previous one, each replaced atomically.
 
-A reader sees a whole file or none. A newest file that cannot be read (a disk that lied, a copy cut short) falls back
-to the previous one, with a warning.
+If the newest file cannot be read (a disk error, an incomplete copy), the previous one is used, with a warning.
 """
 
 import os
@@ -20,11 +19,11 @@ PREVIOUS = "checkpoint.previous.pt"
 
 
 class DamagedCheckpointWarning(UserWarning):
-    """The newest checkpoint could not be read and its predecessor was taken."""
+    """The newest checkpoint could not be read, so the previous one was used."""
 
 
 def write_checkpoint(folder: Path, state: dict[str, Any]) -> Path:
-    """Write `state` (tensors and plain values) into `folder`, keep its predecessor, and return the file."""
+    """Write `state` (tensors and plain values) into `folder`, keep the previous checkpoint, and return the file."""
     folder.mkdir(parents=True, exist_ok=True)
     newest = folder / NEWEST
     with replacing(newest) as partial:
@@ -38,13 +37,13 @@ def write_checkpoint(folder: Path, state: dict[str, Any]) -> Path:
 
 
 def read_checkpoint(source: Path) -> dict[str, Any]:
-    """Read what `write_checkpoint` wrote, without running pickled code.
+    """Read a checkpoint of `write_checkpoint`, without running pickled code.
 
     Args:
         source: the folder, or one file.
 
     Raises:
-        UserError: nothing there that can be read.
+        UserError: there is no readable checkpoint.
     """
     candidates = [source / NEWEST, source / PREVIOUS] if source.is_dir() else [source]
     present = [path for path in candidates if path.is_file()]
@@ -60,6 +59,6 @@ def read_checkpoint(source: Path) -> dict[str, Any]:
             problems.append(f"{path}: damaged: {first_line(error)}")
             continue
         if problems:
-            warnings.warn(f"{problems[0]}; going on from {path.name}", DamagedCheckpointWarning, stacklevel=2)
+            warnings.warn(f"{problems[0]}; resuming from {path.name}", DamagedCheckpointWarning, stacklevel=2)
         return state
     raise UserError(*problems)

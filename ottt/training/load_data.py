@@ -1,4 +1,4 @@
-"""From a trial's configuration to the samples that it trains on, selects on and reports on."""
+"""Loading of a trial's training, validation and test samples, and the registry of data sets."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,12 +40,12 @@ _READERS: dict[str, Reader] = {
 
 @dataclass(frozen=True)
 class Data:
-    """A data set, split, on a device.
+    """The samples of a data set after the split, on a device.
 
     Attributes:
-        train: to fit on.
-        val: to select on; may be empty.
-        test: to report on.
+        train: training samples.
+        val: validation samples, for selection; can be empty.
+        test: test samples, for reporting.
         digest: fingerprint of the data and of the split.
     """
 
@@ -59,11 +59,10 @@ def register_dataset(name: str, info: DataInfo, read: Reader, *, files: tuple[So
     """Add a data set that `data.name` can name.
 
     Args:
-        name: of the data set.
+        name: name of the data set.
         info: its classes and the shape of its samples.
-        read: makes its samples from the folder of the data sets; how events become frames is of interest to
-            recordings only.
-        files: that it needs, for `ottt datasets`.
+        read: function that reads its samples, given the folder of the data sets and, for event data, the framing.
+        files: files that it needs, for `ottt datasets`.
 
     Raises:
         UserError: the name is taken.
@@ -75,7 +74,7 @@ def register_dataset(name: str, info: DataInfo, read: Reader, *, files: tuple[So
 
 
 def load_data(config: TrialConfig, device: torch.device) -> Data:
-    """The data set of `config`, read or prepared if need be, and split.
+    """The data set of `config`, prepared if necessary, and split.
 
     Raises:
         UserError: files are missing, truncated or altered.
@@ -84,7 +83,7 @@ def load_data(config: TrialConfig, device: torch.device) -> Data:
 
 
 def read_data(config: TrialConfig) -> Prepared:
-    """All samples of the data set of `config`, as they are stored; ImageNet's are not held in memory."""
+    """All samples of the data set of `config`, as stored; not for ImageNet, which is not held in memory."""
     info = DATASETS[config.data.name]
     frames = config.data.frames
     framing = Framing(config.T, frames.by, info.height, info.width, frames.size)
@@ -123,7 +122,7 @@ def _streamed(config: DataConfig, device: torch.device) -> Data:
 
 
 def _augmentation(config: DataConfig) -> Augmentation:
-    """What of `config.augment` the data set reads."""
+    """The augmentation, without settings that the data set does not read."""
     info, augment = DATASETS[config.name], config.augment
     return Augmentation(
         crop=0 if config.name == "imagenet" else augment.crop,

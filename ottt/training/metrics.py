@@ -1,4 +1,4 @@
-"""Metrics that plugins add to those of every epoch."""
+"""The registry of metrics that plugins add to those of every epoch."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -16,13 +16,13 @@ _COMPUTED: dict[str, Compute] = {}
 
 
 def register_metric(name: str, compute: Compute, *, unit: str = "1", better: Literal["higher", "lower"] | None) -> None:
-    """Add `val/name` and `test/name` to what every epoch measures.
+    """Add `val/name` and `test/name` to the metrics of every epoch.
 
     Args:
         name: the part after the slash.
-        compute: its value from an evaluation of the samples held out.
-        unit: of the value; "1" for fractions.
-        better: which direction is better, or None where neither is.
+        compute: function that computes the value from an evaluation of validation or test samples.
+        unit: unit of the value; "1" for fractions.
+        better: which direction is better; None: neither.
 
     Raises:
         UserError: the name is taken.
@@ -34,7 +34,7 @@ def register_metric(name: str, compute: Compute, *, unit: str = "1", better: Lit
 
 
 def computed(report: EvalReport, *, part: str, plugins: tuple[str, ...]) -> dict[str, float]:
-    """The metrics, of the part of the data that `report` is of, that a trial with these plugins has."""
+    """Values of the added metrics of a trial with these plugins, from the report of one part of the data."""
     return {
         f"{part}/{name}": float(compute(report))
         for name, compute in _COMPUTED.items()

@@ -1,4 +1,4 @@
-"""Optimizers and learning-rate schedules from their configuration."""
+"""Construction of optimizers and learning-rate schedules, and their changes during training."""
 
 from collections.abc import Iterable
 
@@ -33,7 +33,7 @@ def build_schedule(optimizer: Optimizer, config: TrialConfig) -> LRScheduler:
 
 
 def change_optimizer(optimizer: Optimizer, schedule: LRScheduler, *, before: OptimConfig, now: OptimConfig) -> None:
-    """Go on with other settings. All schedules are factors of the learning rate, so it keeps its place in them."""
+    """Change the optimizer's settings; the learning rate keeps its place in the schedule, which is a factor of it."""
     for group in optimizer.param_groups:
         group["lr"] *= now.lr / before.lr
         group["initial_lr"] = now.lr

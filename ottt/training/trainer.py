@@ -1,4 +1,4 @@
-"""One trial on one device: epochs, metrics, checkpoints. Knows sinks, never MLflow or Ray."""
+"""The trainer of one trial on one device: epochs, metrics, checkpoints. It knows sinks, never MLflow or Ray."""
 
 import math
 import platform
@@ -10,7 +10,6 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 
 from ottt.config.trial import TrialConfig
@@ -27,15 +26,15 @@ from ottt.training.load_data import load_data
 from ottt.training.metrics import computed
 from ottt.training.optim import build_optimizer, build_schedule, change_optimizer
 
-EVAL_BATCH = 512  # samples per batch of an evaluation, at most ...
-EVAL_TO_TRAIN = 4  # ... and at most so many times a training batch, which fits with all that a backward pass keeps
+EVAL_BATCH = 512  # most samples per batch of an evaluation
+EVAL_TO_TRAIN = 4  # most training batches per batch of an evaluation, which needs no memory for a backward pass
 
 
 class Diverged(Exception):
     """The training loss became NaN or infinite.
 
     Attributes:
-        epoch: in which it happened, from 1.
+        epoch: epoch in which it happened, from 1.
     """
 
     def __init__(self, epoch: int, loss: float) -> None:
@@ -44,22 +43,22 @@ class Diverged(Exception):
 
 
 class Sink(Protocol):
-    """Where the metrics of a trial go."""
+    """Destination of a trial's metrics."""
 
     def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Take the metrics of `epoch` (from 1), by the names of `ottt.schema`."""
+        """Record the metrics of `epoch` (from 1), by the names of `ottt.schema`."""
 
 
 class Trainer:
-    """A trial between two epochs: build, `train_epoch` until `done`, `save` and `load` at any time in between.
+    """A trial in training: call `train_epoch` until `done`, and `save` or `load` between epochs.
 
     Attributes:
-        config: the trial's.
+        config: configuration of the trial.
         net: its network.
-        epoch: epochs completed.
-        device: where it runs.
+        epoch: number of completed epochs.
+        device: its device.
         data_digest: fingerprint of the data and their split.
-        report: of the test samples after the last epoch trained here; None before one.
+        report: evaluation of the test samples after the last epoch trained here; None before that.
     """
 
     def __init__(self, config: TrialConfig, *, device: torch.device | None = None) -> None:
@@ -67,7 +66,7 @@ class Trainer:
         self.device = device or choose_device(config.device)
         self.epoch = 0
         self.report: EvalReport | None = None
-        if config.deterministic != torch.are_deterministic_algorithms_enabled():  # the call itself imports for seconds
+        if config.deterministic != torch.are_deterministic_algorithms_enabled():  # the call below imports for seconds
             torch.use_deterministic_algorithms(config.deterministic)
         data = load_data(config, self.device)
         self.data_digest = data.digest
@@ -80,13 +79,13 @@ class Trainer:
         self.optimizer = build_optimizer(self.net.parameters(), config.optim)
         self.schedule = build_schedule(self.optimizer, config)
         order_seed, mask_seed, change_seed = np.random.SeedSequence(config.seed).generate_state(3, np.uint64).tolist()
-        self.order = torch.Generator().manual_seed(order_seed)  # of the samples and of the frames drawn
-        self.masks = torch.Generator(self.device).manual_seed(mask_seed)  # of dropout
+        self.order = torch.Generator().manual_seed(order_seed)  # order of samples, and frames drawn
+        self.masks = torch.Generator(self.device).manual_seed(mask_seed)  # dropout masks
         self.augmentation = torch.Generator(self.device).manual_seed(change_seed)
 
     @property
     def done(self) -> bool:
-        """Whether all epochs are trained."""
+        """Whether all epochs are complete."""
         return self.epoch >= self.config.epochs
 
     @property
@@ -106,7 +105,7 @@ class Trainer:
             Diverged: the loss became NaN or infinite.
         """
         if self.config.changes:
-            self._change()
+            self._apply_changes()
         lr = self.optimizer.param_groups[0]["lr"]
         started = time.perf_counter()
         loss, top1 = self._fit()
@@ -133,12 +132,12 @@ class Trainer:
         return metrics
 
     def evaluate(self, samples: Samples) -> EvalReport:
-        """Evaluate the network as it is now."""
+        """Evaluate the current network."""
         size = min(EVAL_BATCH, EVAL_TO_TRAIN * self.config.batch_size)
         return evaluate(self.net, samples.batches(size), self.config, kernels=self.kernels)
 
     def save(self, folder: Path) -> Path:
-        """Write a checkpoint into `folder`, from which `load` goes on bit for bit as if nothing had happened."""
+        """Write a checkpoint into `folder`; training resumed from it is bit-identical to uninterrupted training."""
         state = {
             "trial": self.config.until(self.epoch).trial_hash,
             "config": self.config.model_dump(mode="json"),
@@ -154,15 +153,18 @@ class Trainer:
         return write_checkpoint(folder, state)
 
     def load(self, source: Path) -> None:
-        """Go on from the checkpoint in folder or file `source`: of this trial, or of one that was the same so far.
+        """Resume from a checkpoint of this trial, or of one with the same settings up to the checkpoint's epoch.
+
+        Args:
+            source: the folder or the file.
 
         Raises:
-            UserError: nothing readable there, or a checkpoint of another trial.
+            UserError: no readable checkpoint, or one of another trial.
         """
         state = read_checkpoint(source)
-        so_far = self.config.until(state["epoch"]).trial_hash
-        if state["trial"] != so_far:
-            raise UserError(f"{source}: must be of trial {so_far}, got one of {state['trial']}")
+        expected = self.config.until(state["epoch"]).trial_hash
+        if state["trial"] != expected:
+            raise UserError(f"{source}: must be of trial {expected}, got one of {state['trial']}")
         self.net.load_state_dict(state["net"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
@@ -173,34 +175,34 @@ class Trainer:
         self.augmentation.set_state(state["augmentation"])
         self.epoch = state["epoch"]
 
-    def _change(self) -> None:
-        """Take the settings of the coming epoch."""
+    def _apply_changes(self) -> None:
+        """Apply the scheduled changes of settings for the next epoch."""
         before, now = self.config.at(self.epoch - 1), self.config.at(self.epoch)
         change_optimizer(self.optimizer, self.schedule, before=before.optim, now=now.optim)
         self.rule = build_rule(now, kernels=self.kernels)
 
     def _fit(self) -> tuple[float, float]:
-        """One pass over the training samples: mean loss and share classified correctly, before each update."""
+        """Train on all samples once; returns mean loss and accuracy, each batch before its update."""
         self.net.train()
         size = self.config.batch_size
         loss = torch.zeros((), device=self.device)
-        hits = torch.zeros((), device=self.device)
+        correct = torch.zeros((), device=self.device)
         for inputs, labels in self.train_set.training_batches(size, order=self.order, augmentation=self.augmentation):
             batch = self.rule.train_batch(
                 self.net, self.optimizer, inputs, labels, generator=self.masks, scaler=self.scaler
             )
             loss += batch.losses.sum() * len(labels)
-            hits += (batch.logits.sum(0).argmax(1) == labels).sum()
+            correct += (batch.logits.sum(0).argmax(1) == labels).sum()
         count = len(self.train_set)
-        return _number(loss) / count, _number(hits) / count
+        return loss.item() / count, correct.item() / count
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a trial went.
+    """The result of training a trial.
 
     Attributes:
-        config: the trial's.
+        config: configuration of the trial.
         status: FINISHED or DIVERGED.
         history: metrics of every epoch trained in this call, by the names of `ottt.schema`.
         reason: why it did not finish, with the epoch and the last good checkpoint; None if it did.
@@ -227,10 +229,10 @@ def train(
     """Train one trial to its end on one device.
 
     Args:
-        config: the trial's.
-        sink: where the metrics of each epoch go.
-        resume: folder or file of a checkpoint to go on from.
-        checkpoints: folder that gets a checkpoint after every epoch.
+        config: configuration of the trial.
+        sink: destination of each epoch's metrics.
+        resume: folder or file of a checkpoint to resume from.
+        checkpoints: folder for a checkpoint after every epoch.
 
     Raises:
         UserError: `resume` holds no checkpoint of this trial.
@@ -244,13 +246,13 @@ def train(
 def fit(
     trainer: Trainer, *, sink: Sink | None = None, checkpoints: Path | None = None, saved: Path | None = None
 ) -> TrainResult:
-    """Train `trainer` to its end, wherever it stands.
+    """Train a trial from its current epoch to its end.
 
     Args:
-        trainer: a trial.
-        sink: where the metrics of each epoch go.
-        checkpoints: folder that gets a checkpoint after every epoch.
-        saved: the checkpoint that it came from, to be named should the first epoch diverge.
+        trainer: the trial.
+        sink: destination of each epoch's metrics.
+        checkpoints: folder for a checkpoint after every epoch.
+        saved: checkpoint that it was resumed from, named if the first epoch diverges.
     """
     history: list[dict[str, float]] = []
     while not trainer.done:
@@ -267,26 +269,15 @@ def fit(
 
 
 def choose_device(name: str) -> torch.device:
-    """The device called `name`; "auto" is the GPU where there is one."""
+    """The device with this name; "auto" is the GPU if there is one."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(name)
 
 
 def _cost(report: EvalReport) -> dict[str, float]:
-    """What inference costs: firing rates, operations, energy; accuracy at other numbers of time steps."""
+    """Firing rates, operations and energy of inference, and accuracy at other numbers of time steps."""
     rates = {rate_of_layer(i): rate for i, rate in enumerate(report.rates)}
     at = {top1_at(steps): top1 for steps, top1 in report.top1_at.items()} if len(report.top1_at) > 1 else {}
-    return (
-        rates
-        | at
-        | {
-            "rate/total": report.total_rate,
-            "energy/synops": report.synops,
-            "energy/nj": report.energy_nj,
-        }
-    )
-
-
-def _number(value: Tensor) -> float:
-    return float(value.item())
+    totals = {"rate/total": report.total_rate, "energy/synops": report.synops, "energy/nj": report.energy_nj}
+    return rates | at | totals

@@ -1,4 +1,4 @@
-"""Runs as `analysis.load.runs` gives them, without a store."""
+"""Data frames like those of `analysis.load.runs`, made without a store."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ def _make_runs(
     baseline: Mapping[str, Any] | None = None,
     metric: str = "test/top1",
 ) -> pd.DataFrame:
-    """One variant per key (its settings); per seed the metric of a finished trial or another status."""
+    """One variant per key, its settings; per seed the metric of a finished trial, or the status of another."""
     rows = []
     for settings, seeds in values.items():
         label = " ".join(f"{axis}={value}" for axis, value in zip(axes, settings, strict=True))

@@ -1,4 +1,4 @@
-"""Sweeps that were never trained, in real MLflow stores on SQLite: written row by row, not by the project's writer."""
+"""Synthetic sweeps in real MLflow stores on SQLite, written row by row and not by this project's writer."""
 
 import math
 import sqlite3
@@ -27,9 +27,9 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @dataclass(frozen=True)
 class SyntheticSweep:
-    """A full crossing of `axes` with `seeds`, each trial with `epochs` of learning curves.
+    """The full grid of `axes` and `seeds`; each trial has learning curves of `epochs` epochs.
 
-    `ends` gives trials by (variant index, seed) another end than finished: (status, reason, epochs trained).
+    `ends` gives, by (variant index, seed), the trials that did not finish: (status, reason, epochs trained).
     """
 
     name: str
@@ -57,7 +57,7 @@ class SyntheticSweep:
 
 
 def write(sweep: SyntheticSweep, folder: Path) -> str:
-    """Write `sweep` into the store of `folder`, which is made where there is none; its tracking URI."""
+    """Write `sweep` into the store in `folder`, created if missing, and return the tracking URI."""
     path = folder / "mlflow.db"
     uri = f"sqlite:///{path}"
     client = MlflowClient(tracking_uri=uri)
@@ -79,7 +79,7 @@ def write(sweep: SyntheticSweep, folder: Path) -> str:
 
 
 def curves(settings: Mapping[str, Any], epochs: int, total: int, layers: int, rng: np.random.Generator) -> dict:
-    """Metrics by name [epochs]: of a network that learns, the better the nearer tau is to 2."""
+    """By metric its learning curve [epochs]; the nearer tau is to 2, the better."""
     tau, update = float(settings.get("neuron.tau", 2)), settings.get("rule.update", "accumulate")
     ceiling = 0.94 - 0.02 * abs(math.log2(tau / 2)) - (0.01 if update == "online" else 0) + rng.normal(0, 0.003)
     step = np.arange(1, epochs + 1)

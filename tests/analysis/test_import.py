@@ -1,4 +1,4 @@
-"""What importing the package costs and needs, in fresh processes."""
+"""Imports of the package in fresh processes: which libraries they load, and which they need."""
 
 import subprocess
 import sys
@@ -20,6 +20,16 @@ def test_import_alone_loads_nothing_heavy():
         "'torch ray mlflow pandas numpy scipy rich sqlalchemy matplotlib'.split())))"
     )
     assert run(code).strip() == "[]"
+
+
+def test_reading_a_database_does_not_load_mlflow(tmp_path):
+    (tmp_path / "mlflow.db").touch()
+    code = (
+        "import sys, analysis.load, analysis.store.mlflow_internals\n"
+        "from analysis.store.open import open_store\n"
+        f"print(type(open_store('sqlite:///{tmp_path / 'mlflow.db'}')).__name__, 'mlflow' in sys.modules)"
+    )
+    assert run(code).strip() == "SqlStore False"
 
 
 def test_every_public_name_loads_where_torch_and_ray_are_missing():

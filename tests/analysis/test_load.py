@@ -1,4 +1,4 @@
-"""Against real MLflow stores, on SQLite and PostgreSQL, written by the plain client and not by the project's writer."""
+"""Reading real MLflow stores, on SQLite and PostgreSQL, written by MLflow's client and not by this project's writer."""
 
 import json
 import math
@@ -89,7 +89,7 @@ PLANNED = [planned(tau, seed) for tau in (2.0, 4.0) for seed in (0, 1, 2)]
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def database(request, tmp_path_factory):
-    """Tracking URI of an empty database; empty: a SQLite file."""
+    """Tracking URI of an empty database; "" for a SQLite file."""
     if request.param == "sqlite":
         yield ""
         return
@@ -99,7 +99,7 @@ def database(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def store(database, tmp_path_factory):
-    """The sweep `tau`: three finished trials, a failed one, a running one, one without a run, one dropped."""
+    """The sweep `tau`: three finished trials, a failed one, a running one, one without a run, one no longer planned."""
     store = Store(tmp_path_factory.mktemp("store"), database)
     experiment = store.sweep(SWEEP, [*PLANNED, planned(9.0, 0)])
     for seed in range(3):
@@ -107,9 +107,9 @@ def store(database, tmp_path_factory):
         store.trial(experiment, PLANNED[seed], epochs)
     store.trial(experiment, PLANNED[3], [], status="failed", reason="ValueError: no")
     store.trial(experiment, PLANNED[4], [Metric("train/loss", 2.5, 7, 1)], status="running")
-    for _ in range(2):  # of a trial that is not planned, doubles are nobody's concern
+    for _ in range(2):  # two runs of a trial that is not planned: no warning
         store.trial(experiment, planned(9.0, 0), [Metric("test/top1", 0.9, 7, 1)])
-    store.plan(experiment, SWEEP, PLANNED)  # the spec has lost tau = 9 since
+    store.plan(experiment, SWEEP, PLANNED)  # tau = 9 has been removed from the spec
     return store
 
 
@@ -155,7 +155,7 @@ def test_params_are_typed(store):
     assert first == expected
     assert [type(value) for value in first.values()] == [type(value) for value in expected.values()]
     assert runs["device"][0] == "cpu: 2 x Test"  # the tag, not the setting "auto"
-    assert runs["neuron.tau"].tolist() == [2.0] * 3 + [4.0] * 3  # of the trial without a run, from the plan
+    assert runs["neuron.tau"].tolist() == [2.0] * 3 + [4.0] * 3  # the trial without a run has it from the plan
     assert runs["T"].tolist()[5] is None
 
 

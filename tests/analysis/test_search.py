@@ -1,4 +1,4 @@
-"""Trials of two sweeps in one store."""
+"""Searching a store with two sweeps: by filter string, by the beginning of an id, and differences of two runs."""
 
 from pathlib import Path
 
@@ -49,12 +49,12 @@ def test_a_run_is_found_by_the_beginning_of_its_id_or_its_trial_s(store: str) ->
     by_trial = find("t0001-1", store=store)
     assert by_trial.params["neuron.tau"] == "2.0"
     assert find(by_trial.id, store=store) == by_trial
-    with pytest.raises(UserError, match=r"one of the 2 that begin so, got 't0000-1': .*\(tau: t0000-1\)"):
+    with pytest.raises(UserError, match=r"must match one run, got 't0000-1', which matches 2: .*\(tau: t0000-1\)"):
         find("t0000-1", store=store)
-    with pytest.raises(UserError, match="must be one of the store's, got 'ffff'"):
+    with pytest.raises(UserError, match="must be the beginning of an id in the store, got 'ffff'"):
         find("ffff", store=store)
     for wildcards in ("____", "t0001_1"):
-        with pytest.raises(UserError, match=f"must be one of the store's, got '{wildcards}'"):
+        with pytest.raises(UserError, match=f"must be the beginning of an id in the store, got '{wildcards}'"):
             find(wildcards, store=store)
     with pytest.raises(UserError, match="at least 4 characters"):
         find("x' OR", store=store)

@@ -15,7 +15,7 @@ _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: ```language file."""
+    """A fenced block, opened by ```language file."""
 
     language: str
     file: str
@@ -23,7 +23,7 @@ class Block:
 
     @property
     def commands(self) -> list[str]:
-        """Its lines that are commands of `ottt`, without comments."""
+        """The lines that are `ottt` commands, comments included."""
         return [line for line in self.text.splitlines() if re.match(r"(\w+=\S+ )?ottt ", line)]
 
 
@@ -34,7 +34,7 @@ def blocks(page: Path) -> Iterator[Block]:
 
 
 def prose(page: Path) -> str:
-    """The page without its blocks."""
+    """The page without its fenced blocks."""
     return _FENCE.sub("", page.read_text(encoding="utf-8"))
 
 
@@ -43,11 +43,11 @@ def links(page: Path) -> list[str]:
 
 
 def anchors(page: Path) -> set[str]:
-    """What `#...` may name, as forges make it of the headings."""
+    """Link anchors of the headings, as GitHub and GitLab derive them."""
     found = _HEADING.findall(prose(page))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
 
 
 def inline(page: Path) -> list[str]:
-    """What stands between single backticks."""
+    """Texts in single backticks."""
     return re.findall(r"`([^`\n]+)`", prose(page))

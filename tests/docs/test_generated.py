@@ -1,4 +1,4 @@
-"""Pages, files and versions that follow from each other."""
+"""Generated pages, and versions, hooks and targets that must agree."""
 
 import re
 import subprocess

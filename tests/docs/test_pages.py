@@ -1,4 +1,4 @@
-"""What the pages say exists: files, anchors, commands, options, messages, settings."""
+"""Files, anchors, commands, options, messages and settings named on the pages exist."""
 
 import re
 import shlex
@@ -9,8 +9,8 @@ import pytest
 import typer
 
 from experiments.cli import app
-from experiments.spec.read import read_spec
-from experiments.spec.studies import STUDIES
+from experiments.sweep_spec.read import read_spec
+from experiments.sweep_spec.studies import STUDIES
 from ottt.config.load import load_config
 from ottt.errors import UserError
 from tests.docs.markdown import PAGES, ROOT, anchors, blocks, inline, links, prose
@@ -21,7 +21,7 @@ IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 
 
 def commands(page: Path) -> list[str]:
-    """Every `ottt ...` on the page, in blocks and in the text."""
+    """All `ottt ...` commands on the page, in blocks and in the text."""
     found = [line for block in blocks(page) for line in block.commands]
     return found + [text for text in inline(page) if text.startswith("ottt ")]
 
@@ -48,7 +48,7 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
 
 
 def mistakes(command: str) -> list[str]:
-    """What the command line says of it, if anything: unknown commands and options, missing values, unknown settings."""
+    """Errors in the command: unknown commands, options and settings, missing values."""
     words = shlex.split(command, comments=True)
     words = words[words.index("ottt") + 1 : words.index(">") if ">" in words else None]
     current = COMMAND
@@ -70,7 +70,7 @@ def mistakes(command: str) -> list[str]:
 
 
 def unknown_keys(given: dict[str, Any]) -> list[str]:
-    """What is said of overrides whose keys no configuration and no spec has."""
+    """Errors about overrides with unknown keys."""
     found = []
     for text in given.get("overrides") or given.get("config") or ():
         try:

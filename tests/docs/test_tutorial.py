@@ -1,4 +1,4 @@
-"""The tutorial, and the cookbook on its results, as a reader runs them: block by block, in an empty folder."""
+"""Runs the tutorial, then the cookbook on its results, block by block in an empty folder, as a reader would."""
 
 import shlex
 import subprocess
@@ -14,7 +14,7 @@ RUNS = ("console", "python", "yaml")
 
 
 def follow(page: str, place: Place) -> None:
-    """Every block of the page: files are written, commands and snippets run."""
+    """Write the files and run the commands and snippets of the page."""
     found = list(blocks(ROOT / "docs" / page))
     assert {block.language for block in found} <= set(RUNS)
     snippets = [block.text for block in found if block.language == "python" and not block.file]

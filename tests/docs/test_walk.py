@@ -1,6 +1,6 @@
-"""The commands and snippets of the other pages, in order, as a reader runs them in one folder, on small trials.
+"""Runs the commands and snippets of the other pages in order, in one folder, on small trials.
 
-What a test cannot do in passing is done elsewhere: see ELSEWHERE.
+Other tests run the commands in ELSEWHERE.
 """
 
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.spec.read import parse_spec
+from experiments.sweep_spec.read import parse_spec
 from ottt.config.yaml_reader import read_yaml
 from tests.docs.markdown import PAGES, ROOT, Block, blocks
 from tests.experiments.commands import Place
@@ -26,27 +26,27 @@ WALK = (
     "docs/contributing.md",
     "examples/README.md",
 )
-FOLLOWED = ("docs/tutorial.md", "docs/cookbook.md")  # to the letter, by test_tutorial.py
+FOLLOWED = ("docs/tutorial.md", "docs/cookbook.md")  # by test_tutorial.py
 RECORDS = ("docs/results/README.md",)  # hours of training
 ELSEWHERE = {
     "git clone": "Makefile",
     "make": "Makefile",
     ". .venv": "Makefile",
     "export MLFLOW": "tests/experiments/servers.py",
-    "ottt mlflow serve": "tests/experiments/test_server.py",
-    "ottt sweep stop": "tests/experiments/test_stop.py",
-    "ottt sweep retry-failed": "tests/experiments/test_sweep.py",
-    "ottt sweep sync": "tests/experiments/test_mlflow_server.py",
-    "ottt datasets download": "tests/experiments/test_datasets_command.py",
-    "ottt cluster check": "tests/cluster/test_check.py",
-    "ottt cluster submit": "tests/cluster/onprem.py",
-    "ottt cluster status": "tests/cluster/onprem.py",
-    "ottt cluster logs": "tests/cluster/test_hosts.py",
-    "ottt cluster stop": "tests/cluster/test_hosts.py",
-    "ottt cluster fetch": "tests/cluster/test_fetch.py",
-    "ray": "tests/cluster/onprem.py",
-    "python -m tests.fake_data": "tests/experiments/test_studies_run.py",
-    "ottt sweep run cifar10_dvs-rule --plugin tests": "tests/experiments/test_studies_run.py",
+    "ottt mlflow serve": "tests/experiments/tracking/test_server.py",
+    "ottt sweep stop": "tests/experiments/run/test_stop.py",
+    "ottt sweep retry-failed": "tests/experiments/run/test_sweep.py",
+    "ottt sweep sync": "tests/experiments/tracking/test_outages.py",
+    "ottt datasets download": "tests/experiments/cli/test_datasets.py",
+    "ottt cluster check": "tests/experiments/cluster/test_check.py",
+    "ottt cluster submit": "tests/experiments/cluster/onprem.py",
+    "ottt cluster status": "tests/experiments/cluster/onprem.py",
+    "ottt cluster logs": "tests/experiments/cluster/test_hosts.py",
+    "ottt cluster stop": "tests/experiments/cluster/test_hosts.py",
+    "ottt cluster fetch": "tests/experiments/cluster/test_fetch.py",
+    "ray": "tests/experiments/cluster/onprem.py",
+    "python -m tests.fake_data": "tests/experiments/cli/test_studies.py",
+    "ottt sweep run cifar10_dvs-rule --plugin tests": "tests/experiments/cli/test_studies.py",
     "ottt train data.name=gratings": "tests/examples/test_gratings.py",
     "ottt sweep run examples/gratings.yaml": "tests/examples/test_gratings.py",
     "ottt compare gratings": "tests/examples/test_gratings.py",
@@ -66,14 +66,14 @@ SHELL = f'ottt() {{ "{sys.executable}" -m experiments.cli "$@"; }}\n'
 
 
 def lines(block: Block) -> list[str]:
-    """The commands of a block of the shell, without comments."""
+    """The commands of a shell block, without comments."""
     if block.language not in ("", "console") or not re.match(r"(ottt|python|make|git|ray|\.|export) ", block.text):
         return []
     return [line.partition("  #")[0].strip() for line in block.text.splitlines() if line]
 
 
 def place_of(line: str) -> str | None:
-    """The test or script that runs such a line; None: the walk does."""
+    """The test or script that runs such a line; None if it is run here."""
     return next(
         (file for start, file in ELSEWHERE.items() if f"{line} ".startswith((f"{start} ", f"{start}_", f"{start}/"))),
         None,
@@ -81,13 +81,13 @@ def place_of(line: str) -> str | None:
 
 
 @pytest.mark.parametrize(("start", "file"), ELSEWHERE.items())
-def test_what_is_run_elsewhere_is(start: str, file: str) -> None:
+def test_other_files_run_these_commands(start: str, file: str) -> None:
     text = (ROOT / file).read_text(encoding="utf-8")
     words = [word for word in re.split(r"[ =/]", start) if word not in TOOLS]
     assert [word for word in words if word not in text] == []
 
 
-def test_no_page_is_left_out() -> None:
+def test_every_page_with_commands_is_listed() -> None:
     with_commands = {str(page.relative_to(ROOT)) for page in PAGES if any(lines(block) for block in blocks(page))}
     assert with_commands == {*WALK, *FOLLOWED, *RECORDS}
 
@@ -100,7 +100,9 @@ def test_walk(tmp_path: Path) -> None:
         for block in blocks(ROOT / page):
             if block.language == "yaml":
                 check_spec(block, tmp_path)
-            elif block.language == "python" and "runs:/RUN" not in block.text:  # see test_mlflow_model.py
+            elif (
+                block.language == "python" and "runs:/RUN" not in block.text
+            ):  # see tests/experiments/tracking/test_model.py
                 run(place, [sys.executable, "-c", in_place(block.text, place)])
             for line in lines(block):
                 if place_of(line) is None and line not in done:
@@ -110,7 +112,7 @@ def test_walk(tmp_path: Path) -> None:
 
 
 def check_spec(block: Block, folder: Path) -> None:
-    """A spec, or a part of one, is valid; a whole one is there for the commands that follow."""
+    """Check a spec or a part of one; write a whole one for the commands that follow."""
     whole = re.match("name: (.*)\n", block.text)
     file = folder / f"{whole[1] if whole else 'part'}.yaml"
     file.write_text(block.text if whole else f"name: part\nbase: digits\nseeds: 1\n{block.text}", encoding="utf-8")
@@ -122,7 +124,7 @@ def shorter(line: str) -> str:
 
 
 def in_place(text: str, place: Place) -> str:
-    """The line or snippet with names that exist here, and with small trials."""
+    """The line or snippet with existing names and small trials."""
     folder = f"{place.folder}/results"
     names = {"SWEEP": "quickstart", "/abs/results": folder, "/path/to/results": folder}
     trials = sorted(

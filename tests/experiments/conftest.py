@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 
 from experiments.planning.plan import SweepPlan
-from experiments.spec.read import parse_spec
+from experiments.sweep_spec.read import parse_spec
 from experiments.tracking.sink import MlflowSink
 from ottt.config.yaml_reader import read_yaml
 from ottt.errors import UserError

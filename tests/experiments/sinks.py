@@ -10,7 +10,7 @@ from typing import Any
 from experiments.planning.plan import SweepPlan, Trial, expand
 from experiments.results.provenance import Provenance
 from experiments.results.trial_records import Epoch, Record
-from experiments.spec.read import parse_spec
+from experiments.sweep_spec.read import parse_spec
 from experiments.tracking.sink import MlflowSink
 from ottt.config.yaml_reader import Document
 from ottt.evalreport import EvalReport

@@ -7,8 +7,8 @@ from typing import Any
 from experiments.planning.plan import Trial
 from experiments.results.provenance import Provenance
 from experiments.results.trial_records import Epoch, Record, TrialRecords
-from experiments.spec.read import parse_spec
-from experiments.spec.spec import SweepSpec
+from experiments.sweep_spec.read import parse_spec
+from experiments.sweep_spec.spec import SweepSpec
 from ottt.config.yaml_reader import Document
 from ottt.schema import Status
 

@@ -1,4 +1,4 @@
-"""Names that others add: known where they are needed, part of a trial's identity, never taken twice."""
+"""Plugins: their names are known where needed, are part of a trial's identity, and cannot be registered twice."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -33,15 +33,15 @@ ottt.register_model("tiny", MODELS["small"].build, summary="small by another nam
 
 
 @pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    """What a test registers is forgotten after it."""
-    kept = [dict(registry) for registry in REGISTRIES]
-    known = list(names.MODELS)
+def registries_restored() -> Iterator[None]:
+    """Remove what a test has registered."""
+    before = [dict(registry) for registry in REGISTRIES]
+    models = list(names.MODELS)
     yield
-    for taken, contents in zip(REGISTRIES, kept, strict=True):
-        taken.clear()
-        taken.update(contents)
-    names.MODELS[:] = known
+    for names_now, names_before in zip(REGISTRIES, before, strict=True):
+        names_now.clear()
+        names_now.update(names_before)
+    names.MODELS[:] = models
 
 
 def written(path: Path, text: str = NETWORK) -> str:
@@ -118,7 +118,7 @@ def test_an_installed_plugin_is_loaded_when_its_name_is_used(tmp_path: Path, mon
         ("taken.py", NETWORK.replace("tiny", "r400"), r"network 'r400' is registered already, by ottt"),
     ],
 )
-def test_what_is_wrong_with_a_plugin_is_said(
+def test_errors_of_a_plugin_are_reported(
     name: str, text: str | None, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -128,7 +128,7 @@ def test_what_is_wrong_with_a_plugin_is_said(
         ottt.load_config("digits", [f"plugins=[{name}]"])
 
 
-def test_names_are_given_once() -> None:
+def test_a_name_cannot_be_registered_twice() -> None:
     with pytest.raises(ottt.UserError, match="update rule 'ottt' is registered already, by ottt"):
         ottt.register_rule("ottt", rules.RULES["ottt"], traits=RuleTraits())
     with pytest.raises(ottt.UserError, match="data set 'digits' is registered already, by ottt"):

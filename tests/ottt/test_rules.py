@@ -1,4 +1,4 @@
-"""How the update rules relate to each other and to torch's own gradient of the unrolled network."""
+"""Relations between the update rules, and to torch's own gradient of the unrolled network."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ DATA = DataInfo("", 4, 2, 8, 8)
 def gradients(
     *overrides: str, model: str = "small", data: DataInfo = DATA, moving: bool = True, **changes: Any
 ) -> dict[str, Tensor]:
-    """Gradients of one mini-batch under a rule, in float64; weights and inputs are always the same."""
+    """Gradients of one mini-batch under a rule, in float64, always for the same weights and inputs."""
     config = ottt.load_config({"model.name": model, "model.width": 0.25, "T": 5, **changes}, overrides)
     net = ottt.build_model(config, data=data).double()
     g = torch.Generator().manual_seed(3)
@@ -41,7 +41,7 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor], rtol: float = 1e-10) 
     return all(torch.allclose(one[name], other[name], rtol=rtol, atol=rtol * float(one[name].norm())) for name in one)
 
 
-def test_sltt_is_ottt_without_memory_of_the_trace() -> None:
+def test_sltt_is_ottt_with_a_trace_that_decays_at_once() -> None:
     assert same(gradients("rule.name=sltt"), gradients("neuron.trace_decay=0"))
     assert not same(gradients("rule.name=sltt"), gradients())
 
@@ -73,9 +73,9 @@ def test_ndot_differs_from_ottt() -> None:
 
 
 def test_a_still_image_is_a_constant_sequence() -> None:
-    """The first layer, computed once per update, must give what computing it in every step gives."""
+    """The first layer gives the same computed once per update and in every step."""
     config = ottt.load_config({"model.width": 0.25, "T": 3})
-    found = []
+    trained = []
     for repeated in (False, True):
         net = ottt.build_model(config, data=DATA).double()
         image = torch.randn(3, 2, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -84,12 +84,12 @@ def test_a_still_image_is_a_constant_sequence() -> None:
         for update in ("accumulate", "online"):
             rule = ottt.build_rule(config.replace({"rule.update": update}))
             rule.train_batch(net, optimizer, inputs, torch.tensor([0, 1, 3]))
-        found.append({name: p.detach() for name, p in net.named_parameters()})
-    assert same(*found)
+        trained.append({name: p.detach() for name, p in net.named_parameters()})
+    assert same(*trained)
 
 
 class Step(torch.autograd.Function):
-    """The spike written independently of the package: H(x), with alpha sig (1 - sig), alpha = 4, for its slope."""
+    """The spike, independent of the package: H(x), with derivative alpha sig (1 - sig), alpha = 4."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ class Step(torch.autograd.Function):
 
 
 class TwoLayers(Network):
-    """input -> neurons -> (more neurons) -> linear, written out for comparison with torch's gradient."""
+    """Input -> neurons -> (more neurons) -> linear, written out for comparison with torch's gradient."""
 
     def __init__(self, depth: int) -> None:
         super().__init__()
@@ -138,11 +138,11 @@ def layered(depth: int, rule: str) -> dict[str, Tensor]:
 
 
 def test_one_spiking_layer_ottt_is_bptt_with_detached_reset() -> None:
-    """Against an unrolled graph written out here; dL/ds is any function of time."""
+    """Comparison with an unrolled graph; dL/ds is an arbitrary function of time."""
     net_in = torch.Generator().manual_seed(7)
     s = (torch.rand(5, 8, 6, generator=net_in, dtype=torch.float64) < 0.4).double()
     w = (0.7 * torch.randn(7, 6, generator=net_in, dtype=torch.float64)).requires_grad_()
-    read_out = torch.randn(5, 8, 7, generator=net_in, dtype=torch.float64)  # dL[t]/ds[t] is any function of time
+    read_out = torch.randn(5, 8, 7, generator=net_in, dtype=torch.float64)  # dL[t]/ds[t]
     unrolled, u = torch.zeros((), dtype=torch.float64), torch.zeros(8, 7, dtype=torch.float64)
     for t in range(5):
         u = 0.5 * u + s[t] @ w.t()
@@ -191,7 +191,7 @@ def test_bptt_is_torchs_gradient_of_the_unrolled_network() -> None:
 
 
 def test_online_takes_one_step_per_time_step() -> None:
-    taken = []
+    counts = []
     for update in ("accumulate", "online"):
         config = ottt.load_config({"model.width": 0.25, "T": 5, "rule.update": update})
         net = ottt.build_model(config, data=DATA)
@@ -199,12 +199,12 @@ def test_online_takes_one_step_per_time_step() -> None:
         count = [0]
         optimizer.register_step_post_hook(lambda *_, count=count: count.__setitem__(0, count[0] + 1))
         ottt.build_rule(config).train_batch(net, optimizer, torch.randn(3, 2, 8, 8), torch.tensor([0, 1, 2]))
-        taken.append(count[0])
-    assert taken == [1, 5]
+        counts.append(count[0])
+    assert counts == [1, 5]
 
 
 def test_one_forward_and_one_backward_convolution_per_layer_and_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The original runs every weighted layer twice per step; the first layer of a still image needs one call."""
+    """The original runs each weighted layer twice per step; the first layer of a still image needs only one call."""
     calls: dict[str, int] = {}
     plain, traced = Conv2d.apply_plain, Conv2d.apply_traced
 
@@ -223,11 +223,11 @@ def test_one_forward_and_one_backward_convolution_per_layer_and_step(monkeypatch
 
 @pytest.mark.parametrize("model", ["small", "vgg11f_ws", "nfresnet18", "r400"])
 @pytest.mark.parametrize("update", ["accumulate", "online"])
-def test_the_past_of_a_layer_is_gone_when_the_next_layer_runs(model: str, update: str) -> None:
+def test_the_past_of_a_layer_is_released_before_the_next_layer_runs(model: str, update: str) -> None:
     config = ottt.load_config({"model.name": model, "model.width": 0.1, "T": 3, "rule.update": update})
     net = ottt.build_model(config, data=DATA)
     layers = [module for _, module in net.neurons]
-    runs: list[list[StorageWeakRef]] = [[]]  # memory of the potentials: per time step, per layer
+    runs: list[list[StorageWeakRef]] = [[]]  # storage of the potentials, per time step and layer
 
     def note(layer: Neuron, args: tuple[Any, ...], out: tuple[Any, NeuronState]) -> None:
         index = len(runs[-1])
@@ -246,7 +246,7 @@ def test_the_past_of_a_layer_is_gone_when_the_next_layer_runs(model: str, update
     assert [len(run) for run in runs] == [len(layers)] * 3 + [0]
 
 
-def test_a_state_is_handed_over_once() -> None:
+def test_a_detached_state_is_consumed_once() -> None:
     net = ottt.build_model(ottt.load_config({"model.width": 0.25}), data=DATA)
     x = torch.randn(3, 2, 8, 8)
     _, kept = net(x)

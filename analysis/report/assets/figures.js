@@ -1,6 +1,6 @@
 "use strict";
 
-// The figures: each draws its chart into a host element. `looks` maps variants in colour to the number of their colour.
+// The figures: each function draws a chart into a host element. `looks` maps highlighted variants to colour numbers.
 
 const COLOURS = 7;
 const MAP = ["#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#e1cc55", "#fee838"];
@@ -8,7 +8,7 @@ const MAP = ["#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "
 const colour = (look) => `var(--series-${look % COLOURS})`;
 const dashes = (look) => (look < COLOURS ? "none" : "5 3");
 
-// Colour of a share in [0, 1], and whether it is dark: cividis.
+// Colour (cividis) of a number in [0, 1], and whether it is dark.
 function shade(share) {
   const place = Math.round(share * (MAP.length - 1));
   return { fill: MAP[place], dark: place < MAP.length / 2 };

@@ -1,6 +1,6 @@
 "use strict";
 
-// Puts tables and figures together: what is ticked in the table is in colour in the figures.
+// Connects tables and figures: variants ticked in the table are in colour in the figures.
 
 {
   const data = JSON.parse(document.getElementById("data").textContent);
@@ -91,13 +91,13 @@
     });
   }
 
-  // Drawn at the width there is, and again when that changes.
+  // Draw at the available width, and again when it changes.
   const watch = new ResizeObserver((entries) => {
     for (const { target } of entries) {
       const one = figures.find(({ host }) => host === target);
       if (one.width === target.clientWidth) continue;
       one.width = target.clientWidth;
-      requestAnimationFrame(one.redraw);  // drawing changes sizes, which an observer must not
+      requestAnimationFrame(one.redraw);  // drawing changes sizes, which must not happen inside the observer
     }
   });
   figures.forEach(({ host }) => watch.observe(host));

@@ -19,7 +19,7 @@ function html(name, attributes = {}, ...children) {
   return node;
 }
 
-// "0.9300", "12", "6.87e+6": four digits, as few characters as they need.
+// A number to four digits, as short as possible: "0.9300", "12", "6.87e+6".
 function short(value) {
   if (value === null) return "none";
   if (value === 0) return "0";
@@ -28,7 +28,7 @@ function short(value) {
   return Number.isInteger(value) ? String(value) : value.toPrecision(4);
 }
 
-// A round number with no more digits than it needs: "0.4", "6.5e6".
+// A round number in as few digits as possible: "0.4", "6.5e6".
 function rounded(value) {
   const trimmed = Number(value.toPrecision(10));
   const size = Math.abs(trimmed);
@@ -59,7 +59,7 @@ function linear(values, from, to, { zero = false, pad = 0.05 } = {}) {
   return scale;
 }
 
-// Logarithmic where numbers span most of a decade; each number its tick where there are few.
+// Scale of a setting: logarithmic if numbers span most of a decade; a tick for each number if there are few.
 function settings(values, from, to) {
   const numeric = values.every((value) => typeof value === "number");
   if (!numeric) {
@@ -82,7 +82,7 @@ function minmax(values) {
   return values.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
 }
 
-// `names` are the labels to the left of the area, which makes room for them.
+// An SVG with its plot area; `names` are the labels to the left, for which the margin makes room.
 function canvas(host, title, { height = HEIGHT, names = [] } = {}) {
   const width = Math.max(host.clientWidth, 240);
   const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": title, tabindex: 0 });
@@ -93,7 +93,7 @@ function canvas(host, title, { height = HEIGHT, names = [] } = {}) {
   return { root, area, width, height };
 }
 
-// Tick labels that would run into each other are left out.
+// Axes with ticks and labels; tick labels that would overlap are left out.
 function frame({ root, area }, x, y, xLabel, yLabel) {
   let free = -Infinity;
   for (const [value, text] of [...x.ticks].sort((a, b) => x(a[0]) - x(b[0]))) {

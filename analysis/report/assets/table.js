@@ -2,13 +2,13 @@
 
 // Tables: sorting, filtering, choice of columns, copying.
 
-// What a cell is sorted by: its first number where it starts with one, else its text.
+// Sort key of a cell: the number that it starts with, or else its text.
 function sortKey(text) {
   const number = text.match(/^[<[\s]*([+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?)/i);
   return number ? Number(number[1]) : text.toLowerCase();
 }
 
-// Numbers before texts, whichever way the numbers run; equals stay in order.
+// Numbers before texts in either direction; ties keep their order.
 function compareKeys(left, right, sign) {
   if (typeof left !== typeof right) return typeof left === "number" ? -1 : 1;
   if (left === right) return 0;
@@ -30,7 +30,7 @@ function sortable(table) {
   });
 }
 
-// Keeps the rows that hold every word of the query.
+// Shows the rows that contain every word of the query.
 function filterable(table, input, status) {
   const apply = () => {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -56,7 +56,7 @@ function choosable(table, menu) {
   });
 }
 
-// The rows and columns in view, headings first: [row][column] of texts, and which columns hold numbers.
+// The visible rows and columns, headings first, as [row][column] of texts, and which columns are numeric.
 function inView(table) {
   const columns = [...table.tHead.rows[0].cells].map((head, column) => ({ head, column }))
     .filter(({ head }) => !head.hidden && head.querySelector(".sort"));
@@ -87,7 +87,7 @@ function asLatex({ cells, numeric }) {
   return [`\\begin{tabular}{${columns}}`, "\\toprule", row(cells[0]), "\\midrule", ...body, "\\bottomrule", "\\end{tabular}"].join("\n");
 }
 
-// A page opened from a file may have no clipboard: then through a text area.
+// A page opened from a file can lack the clipboard API; it then copies through a text area.
 async function copy(text) {
   if (navigator.clipboard && window.isSecureContext) {
     try {

@@ -1,1 +1,4 @@
-"""Readers of published data sets: each turns the original files into arrays of samples and labels."""
+"""Readers of the data sets, one module per set or file format: from the original files to samples and labels.
+
+Others use: `read_<name>` of each data set, as `ottt.training.load_data` registers them.
+"""

@@ -1,4 +1,4 @@
-"""AEDAT 2.0 and 3.1: the files in which event cameras of the jAER and cAER software record."""
+"""Parsers of AEDAT 2.0 and 3.1, the recording formats of the jAER and cAER software for event cameras."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,22 +13,22 @@ _PACKET = np.dtype(
         ("source", "<u2"),
         ("size", "<u4"),  # bytes per event
         ("offset", "<u4"),
-        ("overflow", "<u4"),  # times that the 31-bit timestamps started again
+        ("overflow", "<u4"),  # number of overflows of the 31-bit timestamps
         ("capacity", "<u4"),
         ("number", "<u4"),
         ("valid", "<u4"),
     ]
 )
-_POLARITY = 1  # type of packets
+_POLARITY = 1  # packet type
 
 
 def parse_aedat2(content: bytes, name: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Addresses and timestamps (microseconds), [N] each; what an address means depends on the sensor.
+    """Addresses and timestamps (microseconds), [N] each; the meaning of an address depends on the sensor.
 
     Layout: lines that start with `#`, then big-endian 32-bit pairs.
 
     Raises:
-        UserError: no events, or half a pair at the end.
+        UserError: no events, or an incomplete pair at the end.
     """
     start = 0
     while content[start : start + 1] == b"#":
@@ -43,11 +43,11 @@ def parse_aedat2(content: bytes, name: str) -> tuple[NDArray[np.int64], NDArray[
 def parse_aedat3(content: bytes, name: str) -> Events:
     """The valid polarity events of an AEDAT 3.1 file.
 
-    Layout: lines that start with `#`, the last `#!END-HEADER`; then packets, each a header and `capacity` events of
+    Layout: lines that start with `#`, the last `#!END-HEADER`; then packets, each a header and `capacity` events, of
     which the first `number` are filled. Packets of other types are skipped.
 
     Raises:
-        UserError: no end of the header, or a packet that is cut short.
+        UserError: no end of the header, or an incomplete packet.
     """
     marker = content.find(_END_OF_HEADER)
     if not content.startswith(b"#") or marker < 0:

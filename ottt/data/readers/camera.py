@@ -1,8 +1,8 @@
-"""A simulated event camera: what it would report of a scene whose brightness is given over time.
+"""A simulated event camera, which turns the brightness of a scene over time into events.
 
-Model: each pixel remembers the log intensity at its last event and reports an event for every further threshold that
-it is away from there (Lichtsteiner, Posch, Delbruck 2008); thresholds differ from pixel to pixel, and
-background events come at random.
+Model: each pixel stores the log intensity at its last event and reports an event each time the intensity has moved by
+one more threshold from there (Lichtsteiner, Posch, Delbruck 2008). Thresholds differ between pixels, and background
+events occur at random.
 
 Shapes: S instants, H W sensor.
 """
@@ -17,14 +17,14 @@ from ottt.data.events import Events
 
 @dataclass(frozen=True)
 class Camera:
-    """The camera's properties.
+    """A simulated camera.
 
     Attributes:
         threshold: change of log intensity between two events of a pixel.
-        mismatch: deviation of the threshold from pixel to pixel.
+        mismatch: standard deviation of the threshold between pixels.
         noise_hz: background events per pixel and second.
-        step_us: time between two instants of a scene, microseconds; brightness is linear in log intensity between.
-        seed: of the thresholds, which belong to the camera.
+        step_us: time between two instants of a scene, microseconds; log intensity is linear in between.
+        seed: seed of the thresholds, which are fixed for a camera.
     """
 
     threshold: float = 0.25
@@ -43,10 +43,10 @@ class Camera:
 
         Args:
             scene_SHW: intensity at the instants 0, step_us, 2 step_us, ...; positive.
-            rng: of the background events.
+            rng: generator of the background events.
         """
         instants, height, width = scene_SHW.shape
-        # In units of each pixel's threshold, so that what a pixel remembers is a whole number and stays exact.
+        # In units of each pixel's threshold, so that the stored intensities are whole numbers and stay exact.
         log_SHW = np.log(scene_SHW.astype(np.float64))
         level_SHW = (log_SHW - log_SHW[0]) / self.thresholds(height, width)
         reference_HW = np.zeros((height, width), dtype=np.int64)
@@ -73,7 +73,7 @@ class Camera:
 
 
 def _pixels(crossed_HW: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Row, column and signed ordinal (1, 2, ... or -1, -2, ...) of every threshold crossed."""
+    """Row, column and signed ordinal (1, 2, ... or -1, -2, ...) of each threshold crossed."""
     y, x = np.nonzero(crossed_HW)
     crossed = crossed_HW[y, x]
     times = np.abs(crossed)

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009), straight from the published archives."""
+"""Reader of CIFAR-10 and CIFAR-100 (Krizhevsky 2009) from the published archives."""
 
 import pickle
 import tarfile
@@ -16,7 +16,7 @@ from ottt.errors import UserError
 
 @dataclass(frozen=True)
 class _Layout:
-    """What the archive of one of the two sets holds.
+    """Content of the archive of one of the two data sets.
 
     Attributes:
         train: members with training samples.
@@ -45,7 +45,7 @@ def read_cifar(root: Path, name: str, *, file: SourceFile | None = None) -> Prep
     Args:
         root: folder of the data sets.
         name: cifar10 | cifar100.
-        file: the archive, if not the published one.
+        file: archive to read instead of the published one.
 
     Raises:
         UserError: the archive is missing, truncated or altered.

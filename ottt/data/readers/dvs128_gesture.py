@@ -1,4 +1,4 @@
-"""DVS128 Gesture (Amir et al. 2017): AEDAT 3.1 recordings of many gestures each, cut by tables of labels."""
+"""Reader of DVS128 Gesture (Amir et al. 2017): AEDAT 3.1 recordings of several gestures, cut by tables of labels."""
 
 import tarfile
 from collections.abc import Iterator
@@ -41,8 +41,8 @@ def read_dvs128_gesture(
 
     Args:
         root: folder of the data sets.
-        framing: how frames are made.
-        files: the archive, then the table of the gestures' names.
+        framing: conversion to frames.
+        files: the archive, then the table of gesture names.
 
     Raises:
         UserError: a file is missing, truncated or altered.
@@ -60,7 +60,7 @@ def read_dvs128_gesture(
 
 
 def _index(archive: Path) -> tuple[dict[str, _Table], int]:
-    """The gestures of every listed recording by its file name, and how many of them are for training."""
+    """The gestures of each listed recording by its file name, and the number of training gestures."""
     texts = {
         PurePosixPath(name).name: content.decode() for name, content in _members(archive, (*_LISTS, "_labels.csv"))
     }
@@ -112,7 +112,7 @@ def _read(archive: Path, tables: dict[str, _Table]) -> Iterator[tuple[int, str, 
 
 
 def _members(archive: Path, endings: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of the files in the archive whose names end so, in its order."""
+    """Names and contents of the archive's files with one of these endings, in the archive's order."""
     with tarfile.open(archive, "r|gz") as tar:
         for member in tar:
             if member.name.endswith(endings) and (file := tar.extractfile(member)) is not None:

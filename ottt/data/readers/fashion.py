@@ -1,4 +1,4 @@
-"""Fashion-MNIST (Xiao, Rasul, Vollgraf 2017): four IDX files, as published or as Debian packages them."""
+"""Reader of Fashion-MNIST (Xiao, Rasul, Vollgraf 2017): four IDX files, as published or as packaged by Debian."""
 
 import hashlib
 from pathlib import Path
@@ -11,7 +11,7 @@ from ottt.data.files import FILES, SourceFile, check_md5, locate
 from ottt.data.readers.idx import parse_idx, read_bytes
 from ottt.data.sets import Prepared
 
-# MD5 of each file of FILES once unpacked: distributors pack the same content anew.
+# MD5 of each file of FILES after decompression: distributors compress the same content again.
 CONTENTS = (
     "f4a8712d7a061bf5bd6d2ca38dc4d50a",
     "9018921c3c673c538a1fc5bad174d6f9",
@@ -31,7 +31,7 @@ def read_fashion_mnist(
     Args:
         root: folder of the data sets.
         files: images and labels for training, then for testing.
-        contents: MD5 of each, unpacked.
+        contents: MD5 of each after decompression.
 
     Raises:
         UserError: a file is missing, truncated or altered.

@@ -1,4 +1,4 @@
-"""IDX files (the format of MNIST): a typed array with its shape in front, plain or gzipped."""
+"""Parser of IDX files (the format of MNIST): a typed array preceded by its shape, plain or gzipped."""
 
 import gzip
 import math
@@ -15,10 +15,10 @@ _GZIP = b"\x1f\x8b"
 
 
 def read_bytes(path: Path) -> bytes:
-    """Content of `path`, unpacked if it is gzipped.
+    """Content of `path`, decompressed if it is gzipped.
 
     Raises:
-        UserError: the packing is damaged.
+        UserError: the gzip file is damaged.
     """
     raw = path.read_bytes()
     if not raw.startswith(_GZIP):
@@ -35,11 +35,11 @@ def parse_idx(content: bytes, name: str) -> NDArray[np.uint8]:
     Layout: two zero bytes, type, number of axes, the length of each axis as big-endian 32 bits, the values.
 
     Args:
-        content: of the file, unpacked.
-        name: of the file, for errors.
+        content: decompressed content of the file.
+        name: name of the file, for errors.
 
     Raises:
-        UserError: another type, or fewer or more values than the header says.
+        UserError: another type, or a number of values that does not match the header.
     """
     if len(content) < 4 or content[:3] != bytes((0, 0, _UINT8)):
         raise UserError(f"{name}: must start with 00 00 08 (IDX of bytes), got {content[:3].hex(' ') or 'nothing'}")

@@ -1,4 +1,4 @@
-"""ImageNet (ILSVRC 2012) from folders of images: decoded by worker processes, which run ahead of the network.
+"""Reader of ImageNet (ILSVRC 2012) from folders of images, which worker processes decode in advance.
 
 Shapes: B batch, H W image of three channels.
 """
@@ -24,14 +24,14 @@ from ottt.errors import UserError, first_line
 
 SIZE = 224  # pixels of an input, height and width
 SHORT_SIDE = 256  # pixels of the shorter side before the centre is cropped for evaluation
-AREA = (0.08, 1.0)  # of a random crop, as a share of the image
+AREA = (0.08, 1.0)  # area of a random crop, as a share of the image
 ASPECT = (3 / 4, 4 / 3)  # width / height of a random crop
-ATTEMPTS = 10  # to find a crop that fits
+ATTEMPTS = 10  # draws before the centre is used instead of a random crop
 PREFETCH = 4  # batches per worker
 
 _SUFFIXES = (".jpeg", ".jpg", ".png")
 
-Request = tuple[int, int | None]  # place in the folder; seed of the crop, None for evaluation
+Request = tuple[int, int | None]  # position in the folder; seed of the crop, None for evaluation
 Box = tuple[int, int, int, int]  # top, left, height, width
 
 
@@ -41,7 +41,7 @@ class ImageFolder(Dataset):
 
     Attributes:
         root: folder of the class folders.
-        paths: of the images below it, as bytes, so that worker processes share them without copying.
+        paths: paths of the images below it, as bytes, so that worker processes share them without copying.
         labels: number of the class folder in alphabetical order, [N] int64.
     """
 
@@ -54,21 +54,21 @@ class ImageFolder(Dataset):
 
     def __getitem__(self, request: Request) -> tuple[Tensor, int]:
         """An image as [3,224,224] uint8, and its label."""
-        place, seed = request
-        path = self.root / os.fsdecode(self.paths[place])
+        position, seed = request
+        path = self.root / os.fsdecode(self.paths[position])
         try:
             with Image.open(path) as file:
                 image = file.convert("RGB")
         except OSError as error:
             raise UserError(f"{path}: must be an image, got a damaged one: {first_line(error)}") from error
-        return prepared(image, seed), int(self.labels[place])
+        return prepared(image, seed), int(self.labels[position])
 
 
 def find_images(folder: Path, classes: int) -> ImageFolder:
     """The images below `folder`, class by class, in alphabetical order.
 
     Raises:
-        UserError: another number of class folders than `classes`, or no images.
+        UserError: the number of class folders is not `classes`, or there are no images.
     """
     names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
     if len(names) != classes:
@@ -84,7 +84,7 @@ def find_images(folder: Path, classes: int) -> ImageFolder:
 
 
 def prepared(image: Image.Image, seed: int | None) -> Tensor:
-    """A colour image cut to [3,224,224] uint8: a random crop with a seed, the centre without."""
+    """A colour image cropped to [3,224,224] uint8: at random with a seed, at the centre without."""
     if seed is None:
         cut = transforms.center_crop(transforms.resize(image, [SHORT_SIDE]), [SIZE, SIZE])
     else:
@@ -95,7 +95,7 @@ def prepared(image: Image.Image, seed: int | None) -> Tensor:
 
 
 def random_box(height: int, width: int, rng: np.random.Generator) -> Box:
-    """A random crop (Szegedy et al. 2015): area uniform, aspect log-uniform; the centre where none fits."""
+    """A random crop (Szegedy et al. 2015) with uniform area and log-uniform aspect; the centre if none fits."""
     for _ in range(ATTEMPTS):
         area = height * width * rng.uniform(*AREA)
         aspect = math.exp(rng.uniform(math.log(ASPECT[0]), math.log(ASPECT[1])))
@@ -109,15 +109,15 @@ def random_box(height: int, width: int, rng: np.random.Generator) -> Box:
 
 @dataclass(frozen=True)
 class StreamedSamples:
-    """Samples that are read and decoded when they are needed.
+    """Samples that are read and decoded on demand.
 
     Attributes:
-        images: where they are.
-        members: which of them belong to this part, [n].
-        normalisation: of the inputs, on the device.
-        augment: of training batches, after the random crop.
-        workers: processes; 0: this one.
-        device: where batches go.
+        images: the image files.
+        members: positions of this part's images, [n].
+        normalisation: normalisation of the inputs, on the device.
+        augment: augmentation of training batches, after the random crop.
+        workers: number of worker processes; 0: decode in this process.
+        device: device of the batches.
     """
 
     images: ImageFolder
@@ -141,14 +141,14 @@ class StreamedSamples:
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """See `Samples.batches`."""
-        requests: list[Request] = [(place, None) for place in self.members.tolist()]
+        requests: list[Request] = [(position, None) for position in self.members.tolist()]
         for stored, labels in self._loaded(requests, size):
             yield self.normalisation(stored), labels
 
     def training_batches(
         self, size: int, *, order: torch.Generator, augmentation: torch.Generator
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """See `Samples.training_batches`; a crop depends on its sample's seed, not on the worker that makes it."""
+        """See `Samples.training_batches`; crops depend on a seed per sample, not on the worker."""
         shuffled = self.members[torch.randperm(len(self), generator=order).numpy()]
         seeds = torch.randint(2**62, (len(self),), generator=order)
         requests: list[Request] = list(zip(shuffled.tolist(), seeds.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""Figures hold the numbers they are given: read back from what is drawn, not from pixels."""
+"""Figures show the numbers they are given, as read back from matplotlib's objects."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""The report: its content, and the page in a real browser."""
+"""The report: its content, and how the page behaves in a real browser."""
 
 import json
 import re

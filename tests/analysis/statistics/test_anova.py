@@ -1,4 +1,4 @@
-"""The variance analysis against hand computations, scipy and an independent least-squares fit."""
+"""The analysis of variance against hand computations, scipy and an independent least-squares fit."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""What is read from a server is what its database holds, whatever the page and the value."""
+"""Reading from a server gives the same as reading its database, for any page size and value."""
 
 import math
 import sqlite3
@@ -25,7 +25,7 @@ SWEEP = SyntheticSweep("tau", {"neuron.tau": [1.25, 2.0]}, seeds=3, epochs=4, en
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingServer]:
-    """Over a sweep some of whose values are no finite numbers, as MLflow stores such values."""
+    """A server of a sweep with NaN and infinite values, as MLflow stores them."""
     folder = tmp_path_factory.mktemp("store")
     write(SWEEP, folder)
     with closing(sqlite3.connect(folder / "mlflow.db")) as connection, connection:

@@ -23,7 +23,7 @@ def test_of_a_point_written_twice_the_last_one_written_stays() -> None:
     collector = PointCollector()
     runs, metrics = ["late", "early", "early", "early"], ["b", "b", "a", "b"]
     collector.add(runs, metrics, [1, 2, 1, 2], [5, 30, 7, 20], [0.1, 0.2, 0.3, 0.4])
-    points = collector.points().resolved({"early": 0, "late": 1})
+    points = collector.points().sorted_unique({"early": 0, "late": 1})
     found = [
         (points.runs[run], points.metrics[metric], epoch, value)
         for run, metric, epoch, value in zip(points.run, points.metric, points.epoch, points.value, strict=True)
@@ -32,7 +32,7 @@ def test_of_a_point_written_twice_the_last_one_written_stays() -> None:
 
 
 def test_no_point_at_all() -> None:
-    points = PointCollector().points().resolved({})
+    points = PointCollector().points().sorted_unique({})
     assert (len(points.value), points.runs) == (0, ())
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from analysis.tables.comparison import COUNTS, compare, foremost
+from analysis.tables import COUNTS, compare, foremost
 from ottt.errors import UserError
 
 BASELINE = {"rule.update": "accumulate", "neuron.tau": 2.0}

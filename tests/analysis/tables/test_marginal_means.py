@@ -1,4 +1,4 @@
-"""Marginal means and two-way tables."""
+"""Marginal means, and the two-way tables made of them."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Shares of variance, rankings, Pareto fronts and published numbers, as tables of a sweep."""
+"""Tables of a sweep: variance explained, importance, Pareto front, published numbers."""
 
 import math
 
@@ -17,7 +17,7 @@ UPDATES, TAUS = ("accumulate", "online"), (1.0, 2.0, 4.0)
 
 @pytest.fixture
 def crossed(make_runs):
-    """tau matters most, the update a little, nothing else but noise."""
+    """tau has a large effect, the update a small one; the rest is noise."""
     rng = np.random.default_rng(0)
     effect = {1.0: 0.0, 2.0: 0.1, 4.0: 0.05}
     return make_runs(
@@ -47,7 +47,7 @@ def test_effects_of_trials_that_are_missing_are_said(crossed):
 def test_effects_of_one_seed_have_no_test_and_say_so(make_runs):
     found = effects(make_runs({(update, tau): [tau] for update in UPDATES for tau in TAUS}))
     assert found.table["p"].isna().all()
-    assert "Nothing is left to estimate noise by: no interval, no test." in found.notes
+    assert "No degrees of freedom are left for the noise: no interval, no test." in found.notes
     assert "interval" not in render.text(found).splitlines()[0]
 
 
@@ -119,7 +119,7 @@ def test_measured_beside_published(like_the_paper):
     error = math.sqrt(0.01**2 / 3 + 0.0006**2 / 3)
     assert table["standard_errors"].tolist() == pytest.approx([(0.94 - 0.9352) / error, math.nan], nan_ok=True)
     assert any("NeurIPS 2022" in note and "--rule paper" in note for note in found.notes)
-    assert "1 variants have no published number." in found.notes
+    assert "Without a published number: 1 of 3 variants." in found.notes
 
 
 def test_other_time_steps_are_not_the_papers(like_the_paper):

@@ -1,4 +1,4 @@
-"""`ottt datasets`: the list, the pictures, what is missing."""
+"""`ottt datasets`: the list, the sheets of samples, errors."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""`ottt compare` and `ottt report` on a store that another program wrote."""
+"""`ottt compare` and `ottt report`, on a synthetic sweep."""
 
 import json
 import subprocess
@@ -105,7 +105,7 @@ def test_report_writes_the_page_and_the_figures(ottt, tmp_path):
     assert "no figure accuracy-by-steps: no finished trial has measured test/top1_at_NN" in out
 
 
-def test_a_text_table_loads_no_drawing_and_no_training(results):
+def test_a_text_table_imports_no_plotting_and_no_training(results):
     code = (
         "import sys\n"
         "from experiments.cli.results import comparison\n"

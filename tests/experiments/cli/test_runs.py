@@ -1,4 +1,4 @@
-"""`ottt runs` in the process of the tests: its words and its tables."""
+"""`ottt runs`, in the process of the tests."""
 
 import csv
 import io
@@ -39,7 +39,7 @@ def ottt_runs(*arguments: str) -> str:
     return done.stdout
 
 
-def test_without_a_word_all_runs_are_a_table_the_latest_first() -> None:
+def test_without_a_filter_all_runs_are_listed_latest_first() -> None:
     lines = [line.split() for line in ottt_runs().splitlines()]
     assert lines[0] == ["run_id", "sweep", "name", "status", "val/top1", "test/top1"]
     assert [line[2] for line in lines[1:]] == ["t0002-1", "t0002-0", "t0001-1", "t0001-0", "t0000-1", "t0000-0"]
@@ -55,17 +55,17 @@ def test_a_condition_and_a_limit() -> None:
     condition = 'params."neuron.tau" = "4.0" and metrics."test/top1" > 0'
     rows = list(csv.reader(io.StringIO(ottt_runs(condition, "--csv", "--columns", "name,seed", "--limit", "1"))))
     assert rows == [["name", "seed"], ["t0000-1", "1"]]
-    assert ottt_runs('metrics."test/top1" > 2', "--sort", "test/top1") == "no run fits\n"
+    assert ottt_runs('metrics."test/top1" > 2', "--sort", "test/top1") == "no run matches\n"
     assert json.loads(ottt_runs("--sweep", "other", "--json")) == []
 
 
-def test_what_is_cut_off_is_said() -> None:
+def test_omitted_rows_are_counted() -> None:
     done = CliRunner().invoke(app, ["--limit", "2"], standalone_mode=False)
     assert len(done.stdout.splitlines()) == 3
     assert done.stderr == "2 of 6 runs; more: --limit N\n"
 
 
-def test_an_unknown_column_is_answered_with_near_ones() -> None:
+def test_for_an_unknown_column_similar_ones_are_suggested() -> None:
     with pytest.raises(UserError, match=r"--sort must name columns of these runs, such as .*test/top1.*got 'test/top'"):
         ottt_runs("--sort", "test/top")
 

@@ -1,7 +1,6 @@
-"""Studies from files to table on fake data in the published formats: one epoch, one seed, narrow networks.
+"""Studies from data files to the table, on fake data in the published formats: one epoch, one seed, narrow networks.
 
-Any other study runs by the same command, see docs/data.md; between them, these have every data set, network, update
-rule and mode.
+Together they have every data set, network, update rule and mode; other studies run the same way, see docs/data.md.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""`ottt train`, `ottt evaluate` and `ottt models`, through the command."""
+"""`ottt train`, `ottt evaluate` and `ottt models`."""
 
 import json
 import subprocess
@@ -51,7 +51,7 @@ def test_other_samples_and_text(trained: Path) -> None:
     assert "--part must be one of" in run("evaluate", str(trained), "--part", "all", status=2).stderr
 
 
-def test_training_goes_on_from_a_checkpoint(trained: Path) -> None:
+def test_training_resumes_from_a_checkpoint(trained: Path) -> None:
     whole = run("train", *TINY, "epochs=2", "--json").stdout
     assert json.loads(whole) == json.loads((trained / "report.json").read_text())
     refused = run("train", *TINY, "neuron.tau=3", "--resume", str(trained), status=2).stderr
@@ -73,7 +73,7 @@ def test_original_checkpoints_need_a_configuration(tmp_path: Path) -> None:
     assert json.loads(run(*arguments, "--json").stdout)["report"]["samples"] == 359
 
 
-def test_divergence_is_told(tmp_path: Path) -> None:
+def test_divergence_is_reported(tmp_path: Path) -> None:
     done = run("train", *TINY, "model.name=vgg11", "optim.lr=1e30", "--checkpoints", str(tmp_path / "c"), status=1)
     assert "diverged: training loss became" in done.stderr
     assert "last good checkpoint: " in done.stderr

@@ -1,7 +1,7 @@
 """Several hosts on one machine: network, process and mount namespaces joined by a bridge, all below this process.
 
 A host has its own address, name, processes, home and /tmp/ray. The file system is otherwise shared, as results are on a
-cluster. Everything of a host ends with `Host.end`, since its first process takes all others with it.
+cluster. `Host.end` ends all processes of a host, since they end with its first process.
 """
 
 import os
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent
 TOKEN = "5f1c" * 16
 PORT = 6379  # of Ray's head
-PATIENCE_S = 240.0  # for what takes seconds on a calm machine
+PATIENCE_S = 240.0  # for steps that take seconds on an idle machine
 
 # Ray notices a lost host after about 12 s rather than a minute.
 QUICK = {
@@ -27,11 +27,11 @@ QUICK = {
     "RAY_health_check_timeout_ms": "5000",
     "RAY_health_check_failure_threshold": "2",
 }
-STARTS = 3  # Ray gives a node 30 s to start, which a busy machine may exceed
+STARTS = 3  # Ray gives a node 30 s to start, which a busy machine can exceed
 
 
 def why_not(*programs: str) -> str | None:
-    """Why there can be no hosts here, with these programs; None where there can."""
+    """Why hosts with these programs cannot be made here; None if they can."""
     if os.geteuid() != 0:
         return "needs root for network namespaces"
     if missing := [name for name in ("ip", "unshare", "nsenter", *programs) if shutil.which(name) is None]:
@@ -43,7 +43,7 @@ def why_not(*programs: str) -> str | None:
 
 
 def until(condition: Callable[[], bool], what: str | Callable[[], str], *, seconds: float = PATIENCE_S) -> None:
-    """Wait for the condition; `what` says, once time is up, what did not come about."""
+    """Wait for the condition; `what` is the error message when time is up."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -68,7 +68,7 @@ class Host:
         (self.folder / "hosts").write_text(f"127.0.0.1 localhost\n{self.address} {self.name}\n", encoding="utf-8")
         users = Path("/etc/passwd").read_text(encoding="utf-8").replace(":/root:", f":{self.home}:")
         (self.folder / "passwd").write_text(users, encoding="utf-8")
-        # The first process takes in those whose parents ended, as every first process must.
+        # bash, as the first process, adopts processes whose parents ended.
         own = {"ray": "/tmp/ray", "hosts": "/etc/hosts", "passwd": "/etc/passwd"}
         mounts = [f"mount --bind {self.folder / name} {path}" for name, path in own.items()]
         steps = [f"hostname {self.name}", *mounts, "mount --bind /dev/null /etc/resolv.conf", f"touch {self.folder}/up"]
@@ -78,7 +78,7 @@ class Host:
         until((self.folder / "up").exists, f"{self.name} did not start")
 
     def command(self, *words: str, variables: Mapping[str, str] | None = None) -> list[str]:
-        """The words as a command on this host, with nothing of this process's environment."""
+        """The words as a command on this host, without this process's environment."""
         own = {
             "HOME": str(self.home),
             "PATH": f"{BIN}:{os.environ['PATH']}",
@@ -99,7 +99,7 @@ class Host:
         return self.run(sys.executable, "-m", "experiments.cli", *words, variables=variables)
 
     def ray(self, *words: str) -> None:
-        """Start Ray's node."""
+        """Start a Ray node."""
         start = [str(BIN / "ray"), "start", "--disable-usage-stats", f"--node-ip-address={self.address}", *words]
         for _ in range(STARTS):
             done = self.run(*start)
@@ -109,7 +109,7 @@ class Host:
         raise AssertionError(done.stdout + done.stderr)
 
     def pids(self, pattern: str) -> list[str]:
-        """Processes of this host whose command line matches, as the host numbers them."""
+        """Process ids, on the host, of processes whose command line matches."""
         return self.run("pgrep", "--full", pattern).stdout.split()
 
     def kill(self, pattern: str) -> None:
@@ -118,7 +118,7 @@ class Host:
         self.run("kill", "-KILL", *pids)
 
     def link(self, state: str) -> None:
-        """Cut the host off ("down"), or connect it again ("up")."""
+        """Disconnect the host ("down"), or connect it again ("up")."""
         subprocess.run(["ip", "-n", self.namespace, "link", "set", "eth0", state], check=True)
 
     def end(self) -> None:
@@ -131,7 +131,7 @@ class Host:
 
     @property
     def _inside(self) -> str:
-        """The host's first process, as this machine numbers it."""
+        """Process id, on this machine, of the host's first process."""
         children = Path(f"/proc/{self.first.pid}/task/{self.first.pid}/children")
         return children.read_text(encoding="utf-8").split()[0]
 
@@ -141,8 +141,8 @@ class Lab:
     """Hosts on one bridge.
 
     Attributes:
-        folder: for what belongs to a single host.
-        hosts: by name.
+        folder: folder of the hosts' own files.
+        hosts: hosts by name.
     """
 
     folder: Path
@@ -153,7 +153,7 @@ class Lab:
         return f"ottt-{os.getpid()}-switch"
 
     def host(self, name: str, *, token: str | None = TOKEN, variables: Mapping[str, str] | None = None) -> Host:
-        """Another host on the bridge, with the token in its home."""
+        """Add a host to the bridge, with the token in its home."""
         number = len(self.hosts) + 1
         namespace, address = f"ottt-{os.getpid()}-{name}", f"10.87.0.{number}"
         ip("netns", "add", namespace)
@@ -180,7 +180,7 @@ def ip(*words: str) -> None:
 
 @contextmanager
 def lab(folder: Path) -> Iterator[Lab]:
-    """A lab without hosts; they all end with the context."""
+    """Make a lab without hosts; hosts that are added end with the context."""
     made = Lab(folder)
     ip("netns", "add", made.switch)
     try:

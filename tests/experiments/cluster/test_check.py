@@ -1,4 +1,4 @@
-"""`ottt cluster check`: the files that come with this pass; every alteration is named with its line."""
+"""`ottt cluster check`: the files of this repository pass; every mistake is reported with its line."""
 
 import shutil
 import subprocess
@@ -19,7 +19,7 @@ Problems = Callable[..., list[str]]
 
 @pytest.fixture
 def problems(tmp_path: Path) -> Problems:
-    """What is wrong with a file after texts in it were replaced, without the file's name."""
+    """Finds the problems of a file after replacements in its text, without the file's name."""
 
     def examine(name: str, *changes: tuple[str, str]) -> list[str]:
         text = FILES[name].read_text(encoding="utf-8")
@@ -40,22 +40,22 @@ def line_of(name: str, text: str) -> int:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_files_that_come_with_this_pass(name: str) -> None:
+def test_the_files_of_the_repository_pass(name: str) -> None:
     verdict = check(FILES[name])
     assert verdict.problems == ()
     assert any(f"{FILES[name]}:{line_of(name, 'OTTT_VERSION=')}: OTTT_VERSION is still" in one for one in verdict.notes)
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_what_the_user_sets_stands_at_the_top_once(name: str) -> None:
+def test_settings_of_the_user_are_at_the_top_only(name: str) -> None:
     lines = FILES[name].read_text(encoding="utf-8").splitlines()
-    end = next(number for number, line in enumerate(lines) if "Up to here" in line)
+    end = next(number for number, line in enumerate(lines) if "End of settings" in line)
     rest = "\n".join(lines[end:])
     for text in ("example", "0123456789abcdef0", "192.168.1", "eu-central-1", "v0.1.0", "id_ed25519"):
         assert text not in rest
 
 
-def test_spot_machines_come_first_and_others_stand_in() -> None:
+def test_spot_machines_are_preferred_to_on_demand_ones() -> None:
     from ottt.config.yaml_reader import read_yaml
 
     types = read_yaml(FILES["cluster"]).values["available_node_types"]
@@ -82,10 +82,10 @@ ALTERED = [
     ("onprem", "--constraint constraints.txt --editable", "--editable", "must install with `--constraint"),
     ("cluster", "OTTT_VERSION=v0.1.0", "OTTT_VERSION=main", "the same on every machine, got 'main'"),
     # storage
-    ("cluster", "OTTT_RESULTS=/mnt/ottt/results", "OTTT_RESULTS=/tmp/results", "must lie below /mnt/ottt, got"),
-    ("onprem", "OTTT_RESULTS=/srv/ottt/results", "OTTT_RESULTS=/home/results", "must lie below /srv/ottt, got"),
+    ("cluster", "OTTT_RESULTS=/mnt/ottt/results", "OTTT_RESULTS=/tmp/results", "must be inside /mnt/ottt, got"),
+    ("onprem", "OTTT_RESULTS=/srv/ottt/results", "OTTT_RESULTS=/home/results", "must be inside /srv/ottt, got"),
     ("onprem", "OTTT_STORAGE=/srv/ottt", "OTTT_STORAGE=", "OTTT_STORAGE must name the storage"),
-    ("cluster", "--volume /mnt/ottt:/mnt/ottt", "--tty", "run_options must hand /mnt/ottt to the container"),
+    ("cluster", "--volume /mnt/ottt:/mnt/ottt", "--tty", "run_options must mount /mnt/ottt in the container"),
     # network
     ("cluster", PORTS, "FromPort: 8265, ToPort: 8265", "only TCP port 22 may be open to 0.0.0.0/0, got tcp 8265"),
     ("cluster", PORTS, "FromPort: 22, ToPort: 65535", "got tcp 22-65535"),
@@ -115,20 +115,20 @@ ALTERED = [
     # the token and the password
     ("cluster", "    - --env RAY_AUTH_MODE=token\n", "", "worker_start_ray_commands must start Ray with RAY_AUTH_MODE"),
     ("cluster", "RAY_AUTH_MODE=token", "RAY_AUTH_MODE=disabled", "RAY_AUTH_MODE=token, got disabled"),
-    ("onprem", "  ~/.ray/auth_token: ~/.ray/auth_token", "  {}", "file_mounts must bring ~/.ray/auth_token"),
+    ("onprem", "  ~/.ray/auth_token: ~/.ray/auth_token", "  {}", "file_mounts must copy ~/.ray/auth_token"),
     ("cluster", "~/ottt-lab/deploy/mlflow-server.sh start /var/lib/ottt/mlflow", "ottt mlflow serve", "ask for a pass"),
     ("cluster", "~/ottt-lab/deploy/mlflow-server.sh start /var/lib/ottt/mlflow", "echo", "must start MLflow"),
-    ("cluster", "idle_timeout_minutes: 10", "idle_timeout_minutes: 0", "must say when idle machines end"),
+    ("cluster", "idle_timeout_minutes: 10", "idle_timeout_minutes: 0", "must set when idle machines are terminated"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "old", "new", "expected"), ALTERED)
-def test_every_alteration_is_named(problems: Problems, name: str, old: str, new: str, expected: str) -> None:
+def test_every_mistake_is_reported(problems: Problems, name: str, old: str, new: str, expected: str) -> None:
     found = problems(name, (old, new))
     assert any(expected in line for line in found), found
 
 
-def test_a_problem_has_its_line_and_all_are_said_at_once(problems: Problems) -> None:
+def test_all_problems_are_reported_with_their_lines(problems: Problems) -> None:
     found = problems("cluster", (PORTS, "FromPort: 80, ToPort: 80"), ("OTTT_VERSION=v0.1.0", "OTTT_VERSION="))
     assert [line.split(" ")[0] for line in found] == [
         f":{line_of('cluster', 'OTTT_VERSION=')}:",
@@ -136,24 +136,24 @@ def test_a_problem_has_its_line_and_all_are_said_at_once(problems: Problems) -> 
     ]
 
 
-def test_a_password_may_be_asked_for_by_an_own_command(problems: Problems) -> None:
+def test_another_command_with_a_password_passes(problems: Problems) -> None:
     start = "~/ottt-lab/deploy/mlflow-server.sh start /var/lib/ottt/mlflow"
     assert problems("cluster", (start, "ottt mlflow serve --port 5000 --auth")) == []
 
 
-def test_a_port_that_is_open_to_the_own_network_passes(problems: Problems) -> None:
+def test_a_port_open_to_a_private_network_passes(problems: Problems) -> None:
     permission = (PORTS, "FromPort: 8265, ToPort: 8265"), ("CidrIp: 0.0.0.0/0", "CidrIp: 10.1.0.0/16")
     assert problems("cluster", *permission) == []
 
 
-def test_without_constraints_there_is_nothing_to_hold_it_against(tmp_path: Path) -> None:
+def test_without_constraints_nothing_can_be_checked(tmp_path: Path) -> None:
     path = tmp_path / "cluster.yaml"
     shutil.copy(FILES["cluster"], path)
-    with pytest.raises(UserError, match=r"constraints\.txt must lie beside it or in a folder above, found none"):
+    with pytest.raises(UserError, match=r"constraints\.txt must be beside it or in a folder above, found none"):
         check(path)
 
 
-def test_the_command_says_it_in_lines(tmp_path: Path) -> None:
+def test_the_command_prints_one_line_per_problem(tmp_path: Path) -> None:
     shutil.copy(ROOT / "constraints.txt", tmp_path)
     text = FILES["cluster"].read_text(encoding="utf-8").replace(PORTS, "FromPort: 0, ToPort: 65535")
     (tmp_path / "open.yaml").write_text(text, encoding="utf-8")

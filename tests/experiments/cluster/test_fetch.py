@@ -1,4 +1,4 @@
-"""Data comes to a machine once, whole and checked."""
+"""`ottt cluster fetch`: data sets are copied once, complete and checked."""
 
 import hashlib
 import subprocess
@@ -25,7 +25,7 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
-def test_it_comes_once(source: Path, tmp_path: Path) -> None:
+def test_files_are_copied_once(source: Path, tmp_path: Path) -> None:
     target = tmp_path / "own"
     assert fetch(str(source), target) == Fetched(2, 2, 3_000_005)
     assert (target / "deep" / "two.bin").read_bytes() == b"yyyyy"
@@ -34,7 +34,7 @@ def test_it_comes_once(source: Path, tmp_path: Path) -> None:
     assert fetch(f"file://{source}", target) == Fetched(2, 1, 3_000_000)
 
 
-def test_what_was_altered_on_the_way_is_refused(source: Path, tmp_path: Path) -> None:
+def test_an_altered_file_is_refused(source: Path, tmp_path: Path) -> None:
     (source / "deep" / "two.bin").write_bytes(b"z" * 5)
     with pytest.raises(UserError, match=r"two\.bin: must have SHA-256 [0-9a-f]{64}, got [0-9a-f]{64}: truncated"):
         fetch(str(source), tmp_path / "own")
@@ -53,7 +53,7 @@ def test_a_missing_source_is_one_line(tmp_path: Path) -> None:
     assert len(caught.value.problems) == 1
 
 
-def test_processes_that_ask_at_once_copy_once(source: Path, tmp_path: Path) -> None:
+def test_concurrent_processes_copy_once(source: Path, tmp_path: Path) -> None:
     words = [sys.executable, "-m", "experiments.cli", "cluster", "fetch", str(source), "--to", str(tmp_path / "own")]
     asking = [subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = sorted(process.communicate(timeout=240)[0].split(": ")[1].split(" copied")[0] for process in asking)

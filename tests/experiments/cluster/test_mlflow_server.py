@@ -1,4 +1,4 @@
-"""deploy/mlflow-server.sh keeps a server with a password running."""
+"""deploy/mlflow-server.sh: keeps a server with a password running."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ SCRIPT = ROOT / "deploy" / "mlflow-server.sh"
 
 @dataclass(frozen=True)
 class Kept:
-    """A server that the script keeps."""
+    """A server that the script keeps running."""
 
     folder: Path
     port: int
@@ -41,7 +41,7 @@ class Kept:
         return next((pid for pid, name in descendants(self.watcher()).items() if name.startswith("python")), None)
 
     def status(self, password: str | None = None) -> int | None:
-        """Of the page; None while nothing answers."""
+        """HTTP status of the page; None while nothing answers."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/")
         if password is not None:
             request.add_header("Authorization", f"Basic {b64encode(f'admin:{password}'.encode()).decode()}")
@@ -72,7 +72,7 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
     made.script("stop")
     watcher = made.watcher()
     with suppress(TimeoutError):
-        until(lambda: not is_alive(watcher), "the watcher goes on", seconds=30)
+        until(lambda: not is_alive(watcher), "the watcher still runs", seconds=30)
     with suppress(ProcessLookupError):
         os.kill(watcher, signal.SIGKILL)
 

@@ -57,7 +57,7 @@ def test_it_retries_ends_and_is_closed(job: dict[str, Any]) -> None:
     head, [workers] = cluster["headGroupSpec"], cluster["workerGroupSpecs"]
     assert spec["shutdownAfterJobFinishes"]
     assert spec["backoffLimit"] > 0
-    assert spec["entrypoint"].startswith("ottt sweep run ")  # which goes on from the records
+    assert spec["entrypoint"].startswith("ottt sweep run ")  # which resumes from the records
     assert cluster["rayVersion"] == pinned_ray(FILE)
     assert cluster["authOptions"] == {"mode": "token"}
     assert (head["rayStartParams"]["num-cpus"], head["rayStartParams"]["num-gpus"]) == ("0", "0")

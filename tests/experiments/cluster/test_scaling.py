@@ -1,4 +1,4 @@
-"""Ray's autoscaler with machines that it only believes to rent: pending trials start workers, idleness ends them."""
+"""Ray's autoscaler with a fake cloud: pending trials start workers, idle workers are terminated."""
 
 import json
 import sys
@@ -15,9 +15,9 @@ from tests.experiments.cluster.lab import PORT, Host, lab, until, why_not
 
 pytestmark = [pytest.mark.skipif(why_not() is not None, reason=why_not() or ""), pytest.mark.timeout(600)]
 
-HEAD = "ray.head.default"  # as Ray's stand-in for a cloud calls it
+HEAD = "ray.head.default"  # its name in Ray's fake cloud
 TRIALS = 8
-GROWS = "from experiments import machines\nwith machines.connected(): found = machines.grows()\nprint(found)"
+GROWS = "from experiments.cluster import nodes\nwith nodes.connected(): found = nodes.grows()\nprint(found)"
 SPEC = f"""\
 name: scaling
 base: {{T: 2, epochs: 2, batch_size: 512, model.width: 0.25, device: cpu}}
@@ -28,12 +28,12 @@ resources: {{cpu: 1, gpu: 0.5}}
 
 @pytest.fixture
 def head(tmp_path: Path) -> Iterator[Host]:
-    """A head that trains nothing, and an autoscaler that may add two workers with two GPUs each."""
+    """A head that trains nothing, and an autoscaler that can add two workers with two GPUs each."""
     worker = {"resources": {"CPU": 4, "GPU": 2}, "node_config": {}, "min_workers": 0, "max_workers": 2}
     with lab(tmp_path) as made:
         fake = {
             "RAY_FAKE_CLUSTER": "1",
-            "RAY_enable_autoscaler_v2": "1",  # as `ray up` has it for clouds
+            "RAY_enable_autoscaler_v2": "1",  # as `ray up` sets it for clouds
             "RAY_CLOUD_INSTANCE_ID": FAKE_HEAD_NODE_ID,
             "RAY_NODE_TYPE_NAME": HEAD,
             "AUTOSCALER_UPDATE_INTERVAL_S": "1",
@@ -75,7 +75,7 @@ def head(tmp_path: Path) -> Iterator[Host]:
         yield host
 
 
-def test_demand_starts_workers_and_idleness_ends_them(head: Host, tmp_path: Path) -> None:
+def test_pending_trials_start_workers_and_idle_workers_end(head: Host, tmp_path: Path) -> None:
     def workers() -> int:
         return len(head.pids("raylet/raylet")) - 1
 
@@ -101,4 +101,4 @@ def test_a_sweep_knows_that_machines_can_be_added(head: Host) -> None:
         return head.run(sys.executable, "-c", GROWS, variables=variables).stdout
 
     assert grows(RAY_ADDRESS=f"{head.address}:{PORT}") == "True\n"
-    assert grows(RAY_enable_autoscaler_v2="0") == "False\n"  # a Ray of its own
+    assert grows(RAY_enable_autoscaler_v2="0") == "False\n"  # its own instance of Ray

@@ -1,4 +1,4 @@
-"""deploy/slurm.sbatch under a stand-in for Slurm: real Ray, real trials, in a process namespace of its own."""
+"""deploy/slurm.sbatch with a fake Slurm: real Ray and real trials, in a separate process namespace."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ SRUN = """\
 while [[ $1 == --* ]]; do shift; done
 "$@"
 """
-# Where another Ray runs, symmetric-run starts none, so this one looks at processes of its own only.
+# symmetric-run starts no Ray where it sees another, so it must see only its own processes.
 ISOLATED = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
 
 needs_root = pytest.mark.skipif(
@@ -60,7 +60,7 @@ def node(tmp_path: Path) -> Iterator[Path]:
 
 
 def number(folder: Path) -> int:
-    """Of the job: one that no other test has."""
+    """Job id, unique among the tests."""
     return 1_000_000 + sum(map(ord, str(folder))) * 7 % 9000 + os.getpid() % 1000
 
 
@@ -88,7 +88,7 @@ def sbatch(folder: Path, *arguments: str, prefix: list[str] = ISOLATED) -> subpr
 
 @needs_root
 def test_a_sweep_runs_and_only_its_own_ray_ends(node: Path) -> None:
-    # In the same process namespace, a raylet of somebody else.
+    # A raylet of another user in the same process namespace.
     script = 'bash -c \'exec -a "raylet --session_dir=/tmp/other/x" sleep 300\' & other=$!\n"$@"; status=$?\n'
     script += "kill -0 $other && echo other lives; pgrep -f '^[^ ]*raylet .*ottt-' ; exit $status\n"
     executable(node / "beside", f"#!/usr/bin/env bash\n{script}")

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.planning.plan import expand
-from experiments.spec.read import parse_spec
-from experiments.spec.spec import SweepSpec
+from experiments.sweep_spec.read import parse_spec
+from experiments.sweep_spec.spec import SweepSpec
 from ottt.config.trial import TrialConfig
 from ottt.config.yaml_reader import Document
 

@@ -1,3 +1,5 @@
+"""The records of trials on disk, and the folder of results."""
+
 import subprocess
 import sys
 from pathlib import Path

@@ -7,7 +7,7 @@ from ray.tune.schedulers import TrialScheduler
 from experiments.planning.plan import SweepPlan, expand
 from experiments.results.trial_records import TrialRecords
 from experiments.run.early_stopping import _Past, build_scheduler
-from experiments.spec.run_settings import Scheduler
+from experiments.sweep_spec.run_settings import Scheduler
 from experiments.worker.step_report import EPOCH, SCORE
 from ottt.schema import Status
 from tests.experiments.specs import recorded, spec

@@ -17,14 +17,13 @@ from experiments import doctor
 from experiments.cluster import shared_storage
 from experiments.cluster.access import refuse_silent
 from experiments.cluster.shared_storage import Seen, look, refuse_unshared
+from experiments.costs import calibrate, gpu_share
+from experiments.costs.calibrate import Measurement
+from experiments.costs.estimate import estimated, kind_of
+from experiments.costs.gpu_share import best_count, fits, spread
 from experiments.planning.plan import expand
 from experiments.results.folder import Results
-from experiments.run import gpu_share
-from experiments.run.estimate import estimated, kind_of
-from experiments.run.gpu_share import best_count, fits, spread
-from experiments.spec.run_settings import Share
-from experiments.worker import calibrate
-from experiments.worker.calibrate import Measurement
+from experiments.sweep_spec.run_settings import Share
 from ottt.config.trial import TrialConfig
 from ottt.errors import UserError
 from ottt.schema import Status
@@ -128,7 +127,7 @@ def test_an_estimate_uses_the_epochs_that_were_timed(tmp_path: Path, monkeypatch
         asked.extend(config for config, _ in jobs)
         return [Measurement(start_s=5.0, epoch_s=2.0, samples_per_s=1.0)] * len(jobs)
 
-    monkeypatch.setattr("experiments.run.estimate.measure", measure)
+    monkeypatch.setattr("experiments.costs.estimate.measure", measure)
     found = estimated(sweep, records)
     assert [config.T for config in asked] == [3]
     # Two trials of 10 epochs of 10 s; four of 10 epochs of 2 s and half a second of the start. Four at a time.
@@ -212,11 +211,11 @@ def test_doctor_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(doctor, "MIN_FREE_GIB", 1e9)
     assert doctor.disk(tmp_path / "new").fix == "free 1e+09 GiB, or choose another with --results"
     monkeypatch.setattr(doctor.time, "time", lambda: 0.0)
-    assert doctor.clock(tmp_path).fix == "set it with NTP: times of epochs would lie"
+    assert doctor.clock(tmp_path).fix == "set it with NTP: times of epochs would be wrong"
     (tmp_path / "bad.yaml").write_text("name: bad\nseeds: 0\nmetric: test/top1\n", encoding="utf-8")
     wrong = doctor.specs(str(tmp_path / "bad.yaml"))
     assert wrong.found.endswith("bad.yaml:2: seeds must be a number of seeds (>= 1) or a list of seeds, got 0")
-    assert wrong.fix == f"mend {tmp_path / 'bad.yaml'}, 2 problems in all"
+    assert wrong.fix == f"fix {tmp_path / 'bad.yaml'}, 2 problems in all"
     monkeypatch.setattr(doctor, "gpus_here", lambda: 4)
     assert (
         doctor.devices({"CPU": 8.0, "GPU": 2.0}).text().startswith("FAIL  ray        8 CPUs, 2 GPUs as Ray sees them")
@@ -265,7 +264,7 @@ def test_a_cluster_that_does_not_answer_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="RAY_ADDRESS must be auto, local or HOST:PORT of a head, got head"):
         refuse_silent("head")
     [check] = [one for one in json.loads(place.ottt("doctor", "s.yaml", "--json").stdout) if one["name"] == "ray"]
-    assert check["fix"] == "check RAY_ADDRESS, or unset it for a Ray of this machine's own"
+    assert check["fix"] == "check RAY_ADDRESS, or unset it to start Ray on this machine"
 
 
 def test_trials_that_ran_are_done_in_the_estimate(tmp_path: Path) -> None:

@@ -258,11 +258,11 @@ def test_another_shell_watches_and_stops_a_sweep(tmp_path: Path, empty_store: Pa
     assert second.stderr.endswith("the sweep tiny is running in another process\n")
     stopped = here.ottt("sweep", "stop", "tiny")
     assert stopped.returncode == 0, stopped.stderr
-    assert stopped.stdout == "stopped: 0 of 4 trials done; to go on: ottt sweep resume tiny\n"
-    assert stopped.stderr == "asked: waiting for the epochs under way\n"
+    assert stopped.stdout == "stopped: 0 of 4 trials done; to resume: ottt sweep resume tiny\n"
+    assert stopped.stderr == "asked: waiting for the running epochs\n"
     _, said = driver.communicate(timeout=60)
     assert driver.returncode == 130
-    assert said.splitlines()[-1].startswith("interrupted: 0 of 4 trials done; to go on: ottt sweep run tiny.yaml")
+    assert said.splitlines()[-1].startswith("interrupted: 0 of 4 trials done; to resume: ottt sweep run tiny.yaml")
     assert set(here.statuses().values()) == {Status.INTERRUPTED}
     assert here.runs() == [("sweep", "KILLED"), *[("trial", "KILLED")] * len(here.statuses())]
     epochs = {trial: len(here.records.epochs(trial)) for trial in here.statuses()}
@@ -295,7 +295,7 @@ def test_ctrl_c_records_what_is_done_and_the_next_run_goes_on(tmp_path: Path, em
     done = sum(status is Status.FINISHED for status in here.statuses().values())
     assert 1 <= done < 4
     assert said.splitlines()[-1] == (
-        f"interrupted: {done} of 4 trials done; to go on: ottt sweep run tiny.yaml epochs=40"
+        f"interrupted: {done} of 4 trials done; to resume: ottt sweep run tiny.yaml epochs=40"
     )
     assert set(here.statuses().values()) == {Status.FINISHED, Status.INTERRUPTED}
     statuses = [status for kind, status in here.runs() if kind == "trial"]

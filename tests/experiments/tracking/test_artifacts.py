@@ -1,4 +1,4 @@
-"""What lies beside the runs: inputs, reports, the state of a trial, the origin of a sweep."""
+"""Artifacts and inputs of runs: data sets, reports, checkpoints, environment, cluster."""
 
 import json
 from dataclasses import replace
@@ -86,7 +86,7 @@ def test_the_parent_tells_the_cluster(opened: Opened, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("status", [Status.DIVERGED, Status.STOPPED_EARLY])
-def test_a_trial_that_ended_early_has_a_picture_of_what_there_is(opened: Opened, folder: Path, status: Status) -> None:
+def test_a_trial_that_ended_early_has_a_plot(opened: Opened, folder: Path, status: Status) -> None:
     planned = plan([2.0])
     first, second = planned.trials
     store = opened(planned)
@@ -99,7 +99,7 @@ def test_a_trial_that_ended_early_has_a_picture_of_what_there_is(opened: Opened,
 
 
 @pytest.mark.parametrize("asked", [True, False])
-def test_the_state_at_the_end_is_an_artifact_where_that_is_asked_for(folder: Path, asked: bool) -> None:
+def test_the_last_checkpoint_is_an_artifact_on_request(folder: Path, asked: bool) -> None:
     planned = plan([2.0])
     first, second = planned.trials
     state = folder / "checkpoint.pt"

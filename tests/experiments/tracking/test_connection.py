@@ -1,4 +1,4 @@
-"""A store is made once, however many processes ask for it together."""
+"""A new store is made once, even if several processes connect at once or one is killed."""
 
 import sqlite3
 import subprocess
@@ -10,7 +10,7 @@ from pathlib import Path
 OPEN = """
 import sys, time
 from experiments.tracking.connection import connect
-time.sleep(max(0.0, float(sys.argv[2]) - time.time()))  # all at the same moment
+time.sleep(max(0.0, float(sys.argv[2]) - time.time()))  # all at once
 print(len(connect(sys.argv[1]).search_experiments()))
 """
 

@@ -1,6 +1,6 @@
-"""A sweep whose driver is killed again and again leaves in MLflow what it would have left undisturbed.
+"""A sweep whose driver is killed repeatedly leaves the same in MLflow as an undisturbed one.
 
-OTTT_KILLS is how often: 2 by default, 10 is the long test.
+OTTT_KILLS is the number of kills: 2 by default, 10 in the long test.
 """
 
 import os
@@ -39,7 +39,7 @@ def points(here: Place) -> list[tuple[Any, ...]]:
 
 
 def kill_driver(here: Place, after: float) -> bool:
-    """Start the sweep and kill its driver after so many seconds; whether it was still running."""
+    """Start the sweep and kill its driver after `after` seconds; returns whether it was still running."""
     process = here.start(*ARGUMENTS)
     end = time.monotonic() + after
     while time.monotonic() < end and process.poll() is None:

@@ -1,4 +1,4 @@
-"""`ottt mlflow log-model`: what other people's MLflow loads predicts what was evaluated here."""
+"""`ottt mlflow log-model`: the loaded model predicts what was evaluated."""
 
 import shutil
 from pathlib import Path
@@ -38,7 +38,7 @@ def trainer() -> Trainer:
 
 @pytest.fixture
 def run(trainer: Trainer, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Id of the trial's run, in a folder of results with its last state; its artifact as well."""
+    """Id of the trial's run; its last checkpoint is in the folder of results and in its artifacts."""
     monkeypatch.setenv("OTTT_RESULTS", str(folder))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
@@ -50,7 +50,7 @@ def run(trainer: Trainer, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     sink = MlflowSink(plan, "", HERE, store=store, artifacts=folder / "artifacts", states=True)
     sink.connect()
     sink.open()
-    sink.reconcile(trial, record(trial, Status.FINISHED), [], state=records.last_state(trial.trial))
+    sink.reconcile(trial, record(trial, Status.FINISHED), [], state=records.final_checkpoint(trial.trial))
     return str(rows(folder, "SELECT run_uuid FROM tags WHERE key = 'ottt.trial'")[0][0])
 
 
@@ -68,7 +68,7 @@ def confusion(trainer: Trainer, scores: np.ndarray) -> tuple[tuple[int, ...], ..
     return tuple(map(tuple, counts.tolist()))
 
 
-def test_what_is_loaded_back_predicts_what_was_evaluated(trainer: Trainer, run: str, folder: Path) -> None:
+def test_the_loaded_model_predicts_what_was_evaluated(trainer: Trainer, run: str, folder: Path) -> None:
     before = rows(folder, "SELECT status, start_time, end_time FROM runs ORDER BY name")
     address = log_model(run[:8])
     assert address == f"runs:/{run}/model"
@@ -95,7 +95,7 @@ def test_the_state_is_taken_from_the_run_or_from_elsewhere(
     [model] = (folder / "artifacts").rglob("model.pt2")
     model.unlink()
     shutil.rmtree(next((folder / "artifacts").rglob("checkpoint")))
-    with pytest.raises(UserError, match=r"must have kept its last state, got none: give --checkpoint"):
+    with pytest.raises(UserError, match=r"must have kept its last checkpoint, got none: give --checkpoint"):
         log_model(run)
     trainer.save(tmp_path / "elsewhere")
     log_model(run, "--checkpoint", str(tmp_path / "elsewhere"))

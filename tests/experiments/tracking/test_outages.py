@@ -1,6 +1,6 @@
-"""Sweeps that write through a real MLflow server with passwords, which refuses, goes away and comes back.
+"""Sweeps that write to a real MLflow server with a password: outages, wrong passwords, secrets.
 
-OTTT_OUTAGE is for how long the server is away, in seconds: 8 by default, 60 is the long test.
+OTTT_OUTAGE is the length of the outage in seconds: 8 by default, 60 in the long test.
 """
 
 import json
@@ -35,7 +35,7 @@ POINTS = (
 )
 CANARY = "canary-3f9c-do-not-store"
 
-# A trial of seed 1 raises an error that tells all of its environment.
+# Trials of seed 1 raise an error that contains the secrets of the environment.
 FAULT = """\
 import importlib.util, os, sys
 
@@ -113,7 +113,7 @@ def recorded(here: Place) -> list[tuple[Any, ...]]:
 
 @pytest.fixture(scope="module")
 def served(server: TrackingServer, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """A sweep through the server, with secrets in its environment that two of its four trials tell when they fail."""
+    """A sweep through the server; two of its four trials fail with secrets in their message."""
     folder = tmp_path_factory.mktemp("served")
     (folder / "fault").mkdir()
     (folder / "fault" / "sitecustomize.py").write_text(FAULT, encoding="utf-8")
@@ -137,7 +137,7 @@ def test_a_sweep_writes_through_the_server(server: TrackingServer, served: Place
 
 
 @pytest.mark.parametrize("cut", [mlflow_client.BULK_POINTS, 5, 2])
-def test_answers_that_may_have_been_cut_are_asked_for_again(
+def test_answers_that_can_be_truncated_are_requested_again(
     server: TrackingServer, served: Place, cut: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in server.client.items():
@@ -150,11 +150,11 @@ def test_answers_that_may_have_been_cut_are_asked_for_again(
 
 def test_no_secret_of_the_environment_is_stored(server: TrackingServer, served: Place) -> None:
     stored_bytes = b"".join(path.read_bytes() for path in server.results.rglob("*") if path.is_file())
-    assert stored_bytes.count(b"cannot fetch with") >= 2  # what is searched is what was written
+    assert stored_bytes.count(b"cannot fetch with") >= 2  # the search finds what was written
     for secret in (CANARY, PASSWORD):
         assert secret.encode() not in stored_bytes
     told = (record for path in served.records.folder.glob("*") if (record := served.records.read(path.name)))
-    assert sum(CANARY in (record.reason or "") for record in told) == 2  # and it could have been
+    assert sum(CANARY in (record.reason or "") for record in told) == 2  # the records do contain it
 
 
 def test_another_store_is_filled_from_the_records(server: TrackingServer, served: Place, tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_a_wrong_password_is_one_line_before_any_trial(server: TrackingServer, t
     assert statuses(server, "refused") == []
 
 
-def test_a_server_that_goes_away_and_comes_back_lacks_nothing(server: TrackingServer, tmp_path: Path) -> None:
+def test_after_an_outage_the_server_lacks_nothing(server: TrackingServer, tmp_path: Path) -> None:
     epochs = int(10 + 12 * OUTAGE_S)
     here = place(tmp_path, server, SPEC.replace("served", "outage").replace("epochs: 3", f"epochs: {epochs}"))
     process = here.start("sweep", "run", "served.yaml")

@@ -1,4 +1,4 @@
-"""MLflow's own page of a sweep, in a browser."""
+"""The MLflow page of a sweep, in a browser."""
 
 from itertools import product
 from pathlib import Path
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:The ``noload`` loader strategy is deprecated:sqlalchemy.exc.SADeprecationWarning"
 )
 
-WAIT_S = 180.0  # for a page that a busy machine serves and draws
+WAIT_S = 180.0  # for the page, on a busy machine
 LISTED = "return [...document.querySelectorAll('[role=gridcell] a')].map(link => link.textContent)"
 EXPAND = """\
 const link = [...document.querySelectorAll('[role=gridcell] a')].find(link => link.textContent === 'paged');
@@ -29,7 +29,7 @@ link.closest('[role=gridcell]').querySelector('button').click();
 
 
 def listed(browser: "Chrome", count: int) -> list[str]:
-    """Names of the runs in the table, once there are so many."""
+    """Names of the runs in the table, once there are `count`."""
     from selenium.webdriver.support.wait import WebDriverWait
 
     WebDriverWait(browser, WAIT_S).until(lambda page: len(page.execute_script(LISTED)) == count)

@@ -9,7 +9,7 @@ from analysis import load
 from experiments.planning.plan import SweepPlan, expand
 from experiments.results.provenance import Provenance
 from experiments.results.trial_records import Epoch, Record
-from experiments.spec.read import parse_spec
+from experiments.sweep_spec.read import parse_spec
 from experiments.tracking.sink import MlflowSink
 from ottt.config.yaml_reader import Document
 from ottt.schema import Status
@@ -27,7 +27,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def opened(plan: SweepPlan, store: str, folder: Path) -> MlflowSink:
-    """As a new process would open it."""
+    """Open the store as a new process does."""
     sink = MlflowSink(plan, "", Provenance("c0ffee", False, "", ""), store=store, artifacts=folder, replay=True)
     sink.connect()
     sink.open()

@@ -1,3 +1,5 @@
+"""Passwords and secrets are replaced in text."""
+
 import pytest
 
 from experiments.tracking.redact import redacted
@@ -21,6 +23,6 @@ def test_secrets_become_stars(text: str, expected: str) -> None:
     assert redacted(text, SECRET) == expected
 
 
-def test_a_password_inside_an_address_counts_by_itself() -> None:
+def test_a_password_of_an_address_is_a_secret_elsewhere_too() -> None:
     environment = {"MLFLOW_TRACKING_URI": "postgresql://lab:passw0rd@host/db"}
     assert redacted("authentication failed: passw0rd", environment) == "authentication failed: ***"

@@ -1,4 +1,4 @@
-"""A sweep's runs, whatever happened to the processes that wrote them."""
+"""The runs of a sweep in MLflow, after writers that were interrupted or repeated their writes."""
 
 import json
 from dataclasses import replace
@@ -70,7 +70,7 @@ def test_the_parent_holds_spec_and_plan_and_is_found_again(opened: Opened, folde
 
 
 @pytest.mark.parametrize("written", [0, 1, 2])
-def test_a_new_process_goes_on_in_the_same_run(opened: Opened, folder: Path, written: int) -> None:
+def test_a_new_process_continues_the_same_run(opened: Opened, folder: Path, written: int) -> None:
     planned = plan([2.0])
     first = planned.trials[0]
     opened(planned).reconcile(first, record(first), epochs(written))
@@ -157,7 +157,7 @@ def test_a_run_made_twice_by_a_repeated_request_stays_once(opened: Opened, folde
     store = opened(planned)
     store.reconcile(first, record(first, Status.FINISHED), epochs(2))
     client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-    for run in _runs(client):  # what a second, unanswered request would have left
+    for run in _runs(client):  # as a repeated request would
         client.create_run(run.info.experiment_id, tags=run.data.tags | {Tag.STATUS: "running"})
     opened(planned).close(Status.FINISHED)
     assert children(folder) == [("FINISHED", "tau=2.0 seed=0", first.trial)]

@@ -1,4 +1,4 @@
-"""`ottt sweep sync` after a driver that was killed, on the records that it left."""
+"""`ottt sweep sync` with the records of a driver that was killed."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from experiments.planning.plan import SweepPlan, expand
 from experiments.results.folder import Results
-from experiments.spec.spec import SweepSpec
+from experiments.sweep_spec.spec import SweepSpec
 from experiments.tracking.sink import MlflowSink
 from experiments.tracking.sync import sync
 from ottt.schema import Status
@@ -28,7 +28,7 @@ def results(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Results:
 
 
 def begun(results: Results, sweep: SweepSpec, plan: SweepPlan) -> None:
-    """What a driver leaves that is killed when it has opened the store."""
+    """Leave what a driver leaves that is killed after it opened the store."""
     sink = MlflowSink(plan, sweep.to_yaml(), HERE, store=results.store, artifacts=results.artifacts)
     sink.connect()
     sink.open()

@@ -1,4 +1,4 @@
-"""The background writer, in front of a store that works and one that does not."""
+"""The background writer, with a store that works and one that fails."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def test_the_local_store_can_be_read_while_it_is_written(folder: Path) -> None:
     assert rows(folder, "PRAGMA journal_mode") == [("wal",)]
 
 
-def test_a_store_that_cannot_be_opened_is_said_before_anything_is_written(tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_opened_is_reported_before_anything_is_written(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").mkdir()
     writer = BackgroundWriter(sink(plan([2.0]), tmp_path), TrialRecords(tmp_path / "trials"))
     writer.start()
@@ -27,7 +27,7 @@ def test_a_store_that_cannot_be_opened_is_said_before_anything_is_written(tmp_pa
     assert writer.close(Status.FINISHED) is None
 
 
-def test_what_a_failing_store_lacks_is_said_and_written_the_next_time(folder: Path) -> None:
+def test_what_a_failing_store_lacks_is_reported_and_written_the_next_time(folder: Path) -> None:
     planned = plan([2.0])
     first = planned.trials[0]
     records = TrialRecords(folder / "trials")
@@ -36,10 +36,10 @@ def test_what_a_failing_store_lacks_is_said_and_written_the_next_time(folder: Pa
     records.end(first.trial, Status.FINISHED)
     writer = BackgroundWriter(sink(planned, folder), records)
     writer.start()
-    writer.begin()  # it is connected: MLflow, which makes tables that are not there, has looked at them
+    writer.begin()  # connected: MLflow has checked for missing tables, which it would create
     rows(folder, "ALTER TABLE metrics RENAME TO away")
     writer.update(first.trial)
-    problem = writer.close(Status.FINISHED, say=pytest.fail)  # nobody waits for a store that answers
+    problem = writer.close(Status.FINISHED, say=pytest.fail)  # no wait for a store that answers
     assert problem is not None
     assert problem.startswith("the tracking store lacks 1 trials: ")
     assert "\n" not in problem

@@ -1,4 +1,4 @@
-"""The worker's side, in this process: `setup` is what Ray calls in an actor."""
+"""The worker without Ray, in the process of the tests."""
 
 import weakref
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import torch
 
 from experiments.results.stop_request import StopRequest
 from experiments.results.trial_records import Record, TrialRecords
-from experiments.spec.run_settings import Checkpoints, Share
+from experiments.sweep_spec.run_settings import Checkpoints, Share
 from experiments.worker.step_report import FailureKind, StepReport
 from experiments.worker.trainable import REPORT, TrialTrainable
 from ottt.config.load import load_config
@@ -39,7 +39,7 @@ def stop(tmp_path: Path) -> StopRequest:
 
 @pytest.fixture
 def worker(records: TrialRecords, stop: StopRequest) -> Worker:
-    """Makes a worker that has taken a first trial."""
+    """Makes a worker with its first trial."""
 
     def make(config: TrialConfig, *, seconds: float = 0.0, keep: bool = False) -> TrialTrainable:
         made = TrialTrainable.__new__(TrialTrainable)
@@ -56,7 +56,7 @@ def task(config: TrialConfig, *, until: int | None = None) -> dict[str, Any]:
 
 
 def run(made: TrialTrainable) -> list[StepReport]:
-    """The reports of all steps of the present trial."""
+    """Run the current trial; returns the reports of all steps."""
     reports = []
     while True:
         result = made.step()
@@ -67,7 +67,7 @@ def run(made: TrialTrainable) -> list[StepReport]:
 
 
 def numbers(reports: list[StepReport]) -> list[dict[str, float]]:
-    """Metrics less those that time the machine."""
+    """Metrics without those that depend on the machine."""
     epochs = [report.epoch for report in reports if report.epoch is not None]
     return [
         {key: value for key, value in epoch.metrics.items() if not key.startswith(("time/", "perf/", "mem/"))}
@@ -108,7 +108,7 @@ def test_nothing_of_a_trial_reaches_the_next(worker: Worker) -> None:
     assert numbers(run(reused)) == expected
 
 
-def test_what_failed_is_released_too(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_trial_is_released_too(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     made = worker(SMALL)
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "train_epoch", lambda self: [self][1])
@@ -131,7 +131,7 @@ def test_an_error_ends_the_trial_and_not_the_worker(worker: Worker, monkeypatch:
     assert run(made)[-1].status is Status.FINISHED
 
 
-def test_what_an_error_says_can_be_stored(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_message_of_an_error_can_be_stored(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     def train_epoch(self: Trainer) -> dict[str, float]:
         raise ValueError("Kanäle\0\udce9")
 
@@ -142,18 +142,18 @@ def test_what_an_error_says_can_be_stored(worker: Worker, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("error", "cause"),
+    ("error", "kind"),
     [(torch.OutOfMemoryError("tried 3 GiB"), FailureKind.DEVICE_MEMORY), (MemoryError(), FailureKind.WORKER)],
 )
 def test_out_of_memory_is_told_apart(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch, error: Exception, cause: FailureKind
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: FailureKind
 ) -> None:
     def train_epoch(self: Trainer) -> dict[str, float]:
         raise error
 
     monkeypatch.setattr(Trainer, "train_epoch", train_epoch)
     [report] = run(worker(SMALL))
-    assert (report.status, report.failure) == (Status.OUT_OF_MEMORY, cause)
+    assert (report.status, report.failure) == (Status.OUT_OF_MEMORY, kind)
 
 
 def test_divergence_is_a_result(worker: Worker) -> None:
@@ -164,12 +164,12 @@ def test_divergence_is_a_result(worker: Worker) -> None:
 
 
 def begin(records: TrialRecords, config: TrialConfig) -> None:
-    """What the driver writes before the first step, forgetting all earlier ones."""
+    """Write what the driver writes before the first step."""
     records.begin(Record(config.trial_hash, config.flat(), "s"))
 
 
 def append(records: TrialRecords, config: TrialConfig, reports: list[StepReport]) -> None:
-    """What the driver writes after steps."""
+    """Write what the driver writes after steps."""
     for report in reports:
         assert report.epoch is not None
         records.append(config.trial_hash, report.epoch)
@@ -179,7 +179,7 @@ def steps(made: TrialTrainable, count: int) -> list[StepReport]:
     return [made.step()[REPORT] for _ in range(count)]
 
 
-def test_a_new_worker_goes_on_from_the_last_checkpoint(worker: Worker, records: TrialRecords) -> None:
+def test_a_new_worker_resumes_from_the_last_checkpoint(worker: Worker, records: TrialRecords) -> None:
     whole = run(worker(LONG, seconds=1e9))
     begin(records, LONG)
     append(records, LONG, steps(worker(LONG), 3))  # written: the states after epochs 1 and 2
@@ -196,7 +196,7 @@ def test_a_state_that_is_ahead_of_the_records_is_not_used(worker: Worker, record
     assert numbers(run(worker(LONG))) == numbers(whole)
 
 
-def test_damaged_checkpoints_mean_the_beginning(worker: Worker, records: TrialRecords) -> None:
+def test_with_damaged_checkpoints_a_trial_starts_from_nothing(worker: Worker, records: TrialRecords) -> None:
     whole = run(worker(LONG, seconds=1e9))
     begin(records, LONG)
     append(records, LONG, steps(worker(LONG), 3))
@@ -205,7 +205,7 @@ def test_damaged_checkpoints_mean_the_beginning(worker: Worker, records: TrialRe
     assert numbers(run(worker(LONG))) == numbers(whole)
 
 
-def test_a_short_trial_writes_nothing_and_a_kept_one_its_end(worker: Worker, records: TrialRecords) -> None:
+def test_a_short_trial_writes_no_checkpoint_unless_it_is_kept(worker: Worker, records: TrialRecords) -> None:
     run(worker(SMALL, seconds=60))
     assert not records.checkpoint(SMALL.trial_hash).exists()
     run(worker(SMALL, seconds=60, keep=True))
@@ -219,7 +219,7 @@ def test_a_trial_with_nothing_left_to_train_is_finished(worker: Worker, records:
     assert (report.status, report.epoch) == (Status.FINISHED, None)
 
 
-def test_a_stop_request_leaves_the_trial_with_its_state_written(
+def test_a_stop_request_ends_the_trial_with_a_checkpoint(
     worker: Worker, records: TrialRecords, stop: StopRequest
 ) -> None:
     whole = run(worker(LONG, seconds=1e9))
@@ -236,7 +236,7 @@ def test_a_stop_request_leaves_the_trial_with_its_state_written(
     assert numbers(run(worker(LONG))) == numbers(whole[2:])
 
 
-def test_a_trial_waits_after_so_many_epochs_and_goes_on_from_there(worker: Worker, records: TrialRecords) -> None:
+def test_a_trial_pauses_at_an_epoch_and_resumes_there(worker: Worker, records: TrialRecords) -> None:
     whole = run(worker(LONG, seconds=1e9))
     begin(records, LONG)
     made = worker(SMALL)

@@ -1,3 +1,5 @@
+"""CPU time and memory of a trial's process."""
+
 import subprocess
 import sys
 import time
@@ -5,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from experiments.spec.run_settings import Share
+from experiments.sweep_spec.run_settings import Share
 from experiments.worker.usage import Usage
 from ottt.schema import metric
 from tests.experiments.commands import ROOT
@@ -31,9 +33,9 @@ def test_cpu_time_is_a_share_of_the_cores_given(act: Callable[[], None], is_busy
     assert used_of_four < 0.5 * used + 0.01
 
 
-# In a process of its own: one in which other tests ran has free memory, already resident, that it would take again.
+# In a new process: one in which other tests ran has free resident memory, which it would use again.
 HOLDS_64_MIB = """
-from experiments.spec.run_settings import Share
+from experiments.sweep_spec.run_settings import Share
 from experiments.worker.usage import Usage
 
 usage = Usage(Share(cpu=1, gpu=0))

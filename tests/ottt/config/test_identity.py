@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from ottt.config.trial import TrialConfig
 from ottt.training.trainer import Trainer
 
-VALUES: dict[str, tuple[Any, Any, Any]] = {  # of each setting, any of which a trial may have
+VALUES: dict[str, tuple[Any, Any, Any]] = {  # valid values of each setting
     "data.name": ("digits", "digits_dvs", "cifar10"),
     "data.root": ("data", "/elsewhere", "d"),
     "data.val_fraction": (0.0, 0.1, 0.2),
@@ -100,7 +100,7 @@ def valid(base: TrialConfig, changed: Mapping[str, Any]) -> TrialConfig | None:
 
 @settings(deadline=None, max_examples=25)
 @given(st.fixed_dictionaries({key: st.sampled_from(values) for key, values in VALUES.items()}))
-def test_hashes_are_equal_iff_what_is_read_is(drawn: Mapping[str, Any]) -> None:
+def test_hashes_are_equal_iff_the_settings_read_are_equal(drawn: Mapping[str, Any]) -> None:
     one = valid(TrialConfig(), drawn)
     assume(one is not None)
     assert one is not None
@@ -113,7 +113,7 @@ def test_hashes_are_equal_iff_what_is_read_is(drawn: Mapping[str, Any]) -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Iterator[None]:
-    """Trials this small are slower with more."""
+    """Run these small trials on one thread, which is faster."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -125,7 +125,7 @@ SMALL = {"T": 3, "epochs": 2, "batch_size": 256, "model.width": 0.25, "seed": 0,
 
 @cache
 def trained(config: tuple[tuple[str, Any], ...]) -> tuple[dict[str, float], bytes]:
-    """Metrics less those that time the machine, and all parameters, of a small trial on the digits."""
+    """Metrics without measurements of the machine, and all parameters, of a small trial on the digits."""
     trainer = Trainer(TrialConfig().replace(dict(config)))
     metrics: dict[str, float] = {}
     while not trainer.done:
@@ -135,7 +135,7 @@ def trained(config: tuple[tuple[str, Any], ...]) -> tuple[dict[str, float], byte
 
 
 def pair(common: Mapping[str, Any], change: Mapping[str, Any]) -> tuple[bool, bool]:
-    """Whether a trial and one with `change` have one hash, and whether they give the same numbers."""
+    """Whether a trial with and without `change` has the same hash, and whether it gives the same numbers."""
     one, other = SMALL | common, SMALL | common | change
     hashes = {TrialConfig().replace(changed).trial_hash for changed in (one, other)}
     return len(hashes) == 1, trained(tuple(one.items())) == trained(tuple(other.items()))
@@ -144,7 +144,7 @@ def pair(common: Mapping[str, Any], change: Mapping[str, Any]) -> tuple[bool, bo
 @pytest.mark.parametrize(
     ("common", "change"),
     [
-        ({}, {"neuron.trace_decay": 0.5}),  # what tau = 2 means
+        ({}, {"neuron.trace_decay": 0.5}),  # the decay of tau = 2
         ({"neuron.kind": "if"}, {"neuron.tau": 5.0}),
         ({"neuron.kind": "if"}, {"neuron.trace_decay": 1.0}),
         ({"rule.name": "sltt"}, {"neuron.trace_decay": 0.9}),
@@ -157,7 +157,7 @@ def pair(common: Mapping[str, Any], change: Mapping[str, Any]) -> tuple[bool, bo
     ],
     ids=str,
 )
-def test_what_the_hash_leaves_out_changes_no_number(common: Mapping[str, Any], change: Mapping[str, Any]) -> None:
+def test_settings_outside_the_hash_change_no_number(common: Mapping[str, Any], change: Mapping[str, Any]) -> None:
     assert pair(common, change) == (True, True)
 
 
@@ -200,5 +200,5 @@ def test_what_the_hash_leaves_out_changes_no_number(common: Mapping[str, Any], c
     ],
     ids=str,
 )
-def test_what_changes_a_number_changes_the_hash(common: Mapping[str, Any], change: Mapping[str, Any]) -> None:
+def test_settings_that_change_a_number_change_the_hash(common: Mapping[str, Any], change: Mapping[str, Any]) -> None:
     assert pair(common, change) == (False, False)

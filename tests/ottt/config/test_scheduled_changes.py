@@ -1,3 +1,5 @@
+"""Settings that change during training: their text form, identity, effect on the schedule, and resuming."""
+
 import math
 from pathlib import Path
 from typing import Any
@@ -18,16 +20,16 @@ def config(changes: str, **settings: Any) -> TrialConfig:
     return load_config(base | {"schedule.changes": changes} | settings)
 
 
-def test_changes_are_read_in_any_order_and_written_in_one() -> None:
-    found = parse_changes(" loss.mse_weight = 5e-1 after 3,optim.lr=0.05 after 2 ")
-    assert found == (Change(2, "optim.lr", 0.05), Change(3, "loss.mse_weight", 0.5))
-    assert written(found) == TEXT
-    assert parse_changes(TEXT) == found
+def test_changes_are_read_in_any_order_and_written_by_epoch() -> None:
+    changes = parse_changes(" loss.mse_weight = 5e-1 after 3,optim.lr=0.05 after 2 ")
+    assert changes == (Change(2, "optim.lr", 0.05), Change(3, "loss.mse_weight", 0.5))
+    assert written(changes) == TEXT
+    assert parse_changes(TEXT) == changes
     assert parse_changes("") == ()
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("optim.lr=0.05", "must read SETTING=VALUE after EPOCHS, with commas between several, got 'optim.lr=0.05'"),
         ("neuron.tau=3 after 2", "must change one of optim.lr, optim.momentum, optim.weight_decay, loss.mse_weight"),
@@ -38,17 +40,17 @@ def test_changes_are_read_in_any_order_and_written_in_one() -> None:
         ("optim.lr=0.1 after 5", "schedule.changes must come before the last of 5 epochs, got optim.lr=0.1 after 5"),
     ],
 )
-def test_what_cannot_be_is_said_in_a_line(text: str, said: str) -> None:
+def test_an_invalid_change_is_one_line(text: str, message: str) -> None:
     with pytest.raises(UserError) as raised:
         config(text)
     assert len(raised.value.problems) == 1
-    assert said in raised.value.problems[0]
+    assert message in raised.value.problems[0]
 
 
-def test_what_changes_nothing_is_no_part_of_the_identity() -> None:
+def test_a_change_without_effect_is_not_part_of_the_identity() -> None:
     plain = config("")
     assert "schedule.changes" not in plain.effective()
-    assert config("optim.lr=0.1 after 2").trial_hash == plain.trial_hash  # as it is already
+    assert config("optim.lr=0.1 after 2").trial_hash == plain.trial_hash  # the current value
     assert config("optim.momentum=0.5 after 2", **{"optim.name": "adam"}).trial_hash == (
         config("", **{"optim.name": "adam"}).trial_hash
     )
@@ -65,7 +67,7 @@ def test_what_changes_nothing_is_no_part_of_the_identity() -> None:
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "step", "constant"])
-def test_the_rate_keeps_its_place_in_the_schedule(schedule: str) -> None:
+def test_a_changed_rate_keeps_its_place_in_the_schedule(schedule: str) -> None:
     settings = {"schedule.name": schedule, "schedule.step_epochs": 2}
     trainer = Trainer(
         config("optim.lr=0.05 after 2, optim.momentum=0.5 after 3, optim.weight_decay=0.01 after 3", **settings)
@@ -93,7 +95,7 @@ def trained(trainer: Trainer, epochs: int) -> Trainer:
     return trainer
 
 
-def test_a_trial_goes_on_from_one_that_was_the_same_so_far_bit_for_bit(tmp_path: Path) -> None:
+def test_a_trial_resumes_bit_identically_from_one_with_the_same_settings_until_then(tmp_path: Path) -> None:
     plain = trained(Trainer(config("")), 2)
     plain.save(tmp_path / "two")
     trained(plain, 3).save(tmp_path / "three")
@@ -106,6 +108,6 @@ def test_a_trial_goes_on_from_one_that_was_the_same_so_far_bit_for_bit(tmp_path:
     assert weights(trained(resumed, 5)) == weights(trained(branched, 5)) == weights(whole)
     assert weights(trained(plain, 5)) != weights(whole)
     with pytest.raises(UserError, match="must be of trial"):
-        Trainer(config(TEXT)).load(tmp_path / "three")  # the rate should have changed before
+        Trainer(config(TEXT)).load(tmp_path / "three")  # the rate should have changed after epoch 2
     with pytest.raises(UserError, match="must be of trial"):
         Trainer(config("")).load(tmp_path / "four")

@@ -1,4 +1,4 @@
-"""Reading configurations: every mistake is one line with place, rule and value."""
+"""Loading of configurations, in which every mistake is one line with place, rule and value, and their hashes."""
 
 from pathlib import Path
 
@@ -69,14 +69,14 @@ def test_all_mistakes_of_a_file_are_found_at_once_with_their_lines(tmp_path: Pat
         ("", "must hold `key: value` entries, got nothing"),
     ],
 )
-def test_files_that_are_no_configuration(text: str, rule: str, tmp_path: Path) -> None:
+def test_files_without_a_configuration_are_refused(text: str, rule: str, tmp_path: Path) -> None:
     path = tmp_path / "trial.yaml"
     path.write_text(text)
     (problem,) = problems(path)
     assert rule in problem
 
 
-def test_settings_are_laid_over_a_preset(tmp_path: Path) -> None:
+def test_settings_override_a_preset(tmp_path: Path) -> None:
     path = tmp_path / "trial.yaml"
     path.write_text("preset: cifar10_dvs\nT: 5\ndata.frames.size: 32\n")
     config, preset = ottt.load_config(path, ["epochs=2"]), ottt.load_config("cifar10_dvs")
@@ -94,7 +94,7 @@ def test_missing_files() -> None:
     assert "one of the presets" in problems("nowhere")[0]
 
 
-def test_yaml_numbers_and_words_mean_what_they_say(tmp_path: Path) -> None:
+def test_yaml_numbers_and_words(tmp_path: Path) -> None:
     path = tmp_path / "trial.yaml"
     path.write_text("optim.lr: 1e-3\nneuron: {tau: 2}\nneuron.v_threshold: 0.5\n")
     config = ottt.load_config(path, ["optim.lr=2e-2", "T_eval=[1, 2]", "neuron.v_reset=null"])
@@ -110,14 +110,14 @@ def test_presets_load(name: str) -> None:
     assert ottt.load_config(name).epochs >= 1
 
 
-def test_hash_follows_what_changes_the_result() -> None:
+def test_the_hash_depends_on_settings_that_change_the_result() -> None:
     base = ottt.load_config()
     same = [
         {"data.root": "elsewhere"},
         {"device": "cpu"},
-        {"neuron.trace_decay": 0.5},  # what tau = 2 means
-        {"rule.k": 3},  # ottt reads no k
-        {"schedule.gamma": 0.5},  # cosine reads no gamma
+        {"neuron.trace_decay": 0.5},  # the decay of tau = 2
+        {"rule.k": 3},  # not read by ottt
+        {"schedule.gamma": 0.5},  # not read by cosine
     ]
     other = [{"seed": 1}, {"neuron.tau": 3.0}, {"T": 5}, {"rule.name": "sltt"}, {"precision": "bf16"}]
     assert {base.replace(change).trial_hash for change in same} == {base.trial_hash}

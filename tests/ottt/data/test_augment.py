@@ -1,4 +1,4 @@
-"""Augmentation: statistics over 10^4 images against the definitions, and repeatability."""
+"""Augmentation: statistics over 10^4 images against the definitions, and reproducibility."""
 
 import numpy as np
 import pytest
@@ -15,13 +15,13 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def numbered(*, side: int = SIDE, samples: int = N) -> torch.Tensor:
-    """Images whose pixels say where they come from: channel 0 the row, channel 1 the column, from 1."""
+    """Images whose pixels hold their position, from 1: the row in channel 0, the column in channel 1."""
     rows = torch.arange(1, side + 1, dtype=torch.uint8)[:, None].expand(side, side)
     return torch.stack([rows, rows.T]).expand(samples, 2, side, side)
 
 
 def uniform(counts: np.ndarray, total: int) -> bool:
-    """Whether counts agree with equal chances: chi square within five deviations of its expectation."""
+    """Whether counts agree with a uniform distribution: chi square within five deviations of its expectation."""
     expected = total / len(counts)
     chi2 = ((counts - expected) ** 2 / expected).sum()
     return bool(abs(chi2 - (len(counts) - 1)) < 5 * np.sqrt(2 * (len(counts) - 1)))
@@ -90,7 +90,7 @@ def test_cutout_fills_all_channels_alike_and_keeps_the_type() -> None:
     cut = Augmentation(cutout=1.0)(images, generator=generator())
     assert cut.dtype == torch.uint8
     changed = (cut != images).any(1)
-    assert (cut[:, 0] == cut[:, 1])[changed].float().mean() > 0.95  # except where a value met its own pixel
+    assert (cut[:, 0] == cut[:, 1])[changed].float().mean() > 0.95  # except where a pixel had the value already
 
 
 def test_all_frames_of_a_recording_move_alike() -> None:
@@ -112,7 +112,7 @@ def test_same_seed_same_batch_and_no_global_state() -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_nothing_asked_nothing_done() -> None:
+def test_without_augmentation_nothing_is_copied_or_drawn() -> None:
     images, source = numbered(samples=3), generator()
     state = source.get_state()
     assert Augmentation()(images, generator=source) is images

@@ -13,7 +13,7 @@ import pytest
 from ottt.data.cache import cached
 from ottt.errors import UserError
 
-# Notes each run of the build in a file, and takes its time over it, so that processes meet.
+# Records each run of the build in a file, and is slow enough for processes to overlap.
 BUILD = """
 import sys, time
 from pathlib import Path
@@ -48,17 +48,17 @@ def entries(root: Path) -> list[Path]:
     return [path for path in (root / "cache").iterdir() if path.is_dir()]
 
 
-def test_processes_that_ask_at_once_share_one_build(tmp_path: Path) -> None:
+def test_concurrent_processes_share_one_build(tmp_path: Path) -> None:
     processes = [start(tmp_path, 0.5) for _ in range(3)]
-    said = {process.communicate(timeout=60)[0] for process in processes}
+    printed = {process.communicate(timeout=60)[0] for process in processes}
     assert [process.returncode for process in processes] == [0, 0, 0]
-    assert len(said) == 1
-    assert said.pop().startswith("66.0 2 ")
+    assert len(printed) == 1
+    assert printed.pop().startswith("66.0 2 ")
     assert (tmp_path / "builds").read_text() == "x"
     assert len(entries(tmp_path)) == 1
 
 
-def test_a_writer_that_is_killed_leaves_nothing_that_a_reader_accepts(tmp_path: Path) -> None:
+def test_a_killed_writer_leaves_no_entry_for_readers(tmp_path: Path) -> None:
     process = start(tmp_path, 60)
     deadline = time.monotonic() + 60
     while not (tmp_path / "writing").exists() and time.monotonic() < deadline:
@@ -71,7 +71,7 @@ def test_a_writer_that_is_killed_leaves_nothing_that_a_reader_accepts(tmp_path: 
     assert [entry.suffix for entry in entries(tmp_path)] == [""]
 
 
-def test_maps_are_shared_and_cannot_reach_the_file(tmp_path: Path) -> None:
+def test_changes_to_a_map_do_not_reach_the_file(tmp_path: Path) -> None:
     first = cached(tmp_path, "made", {}, build)
     first.inputs[0] = 99
     again = cached(tmp_path, "made", {}, build)
@@ -79,7 +79,7 @@ def test_maps_are_shared_and_cannot_reach_the_file(tmp_path: Path) -> None:
     assert isinstance(again.inputs, np.memmap)
 
 
-def test_the_key_is_all_that_made_it(tmp_path: Path) -> None:
+def test_the_key_depends_on_all_facts(tmp_path: Path) -> None:
     for facts in ({"T": 1}, {"T": 2}, {"T": 1}, {"T": 1, "size": None}):
         cached(tmp_path, "made", facts, build)
     assert len(entries(tmp_path)) == 3

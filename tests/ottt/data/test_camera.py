@@ -1,10 +1,10 @@
-"""The simulated event camera, against events worked out by hand."""
+"""The simulated event camera against events computed by hand."""
 
 import numpy as np
 
 from ottt.data.readers.camera import Camera
 from ottt.data.readers.digits import read_digits
-from ottt.data.readers.digits_dvs import look, scene
+from ottt.data.readers.digits_dvs import record_digit, scene
 
 EXACT = Camera(threshold=0.5, mismatch=0.0, noise_hz=0.0, step_us=1000)
 
@@ -13,17 +13,17 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-def test_a_ramp_crosses_its_thresholds_when_it_should() -> None:
-    # Log intensity rises by 1.2 in the first step, stays, and falls by 2 in the third.
+def test_events_occur_when_a_ramp_crosses_the_thresholds() -> None:
+    # Log intensity rises by 1.2 in the first step, stays constant, and falls by 2 in the third.
     log = np.array([0.0, 1.2, 1.2, -0.8])[:, None, None]
     events = EXACT.record(np.exp(log).astype(np.float32), rng())
     assert events.p.tolist() == [1, 1, 0, 0, 0]
-    # At 0.5 and 1.0 on the way up; below 1.0 by one threshold and more, at 0.5, 0.0 and -0.5, on the way down.
+    # Upwards at 0.5 and 1.0; downwards, one threshold and more below 1.0, at 0.5, 0.0 and -0.5.
     expected = [1000 * 0.5 / 1.2, 1000 / 1.2, 2000 + 1000 * 0.7 / 2, 2000 + 1000 * 1.2 / 2, 2000 + 1000 * 1.7 / 2]
     assert np.abs(events.t - expected).max() <= 1
 
 
-def test_only_the_pixel_that_changes_reports() -> None:
+def test_only_a_changing_pixel_reports() -> None:
     still = np.full((3, 4, 5), 0.3, dtype=np.float32)
     assert len(EXACT.record(still, rng()).t) == 0
     still[1:, 2, 3] = 0.3 * np.exp(0.6)
@@ -39,7 +39,7 @@ def test_background_events_have_their_rate() -> None:
     assert np.abs(np.bincount(events.y * 10 + events.x) - 20).max() < 5 * np.sqrt(20) + 1
 
 
-def test_thresholds_belong_to_the_camera() -> None:
+def test_thresholds_are_fixed_for_a_camera() -> None:
     camera = Camera(threshold=0.2, mismatch=0.03)
     thresholds = camera.thresholds(100, 100)
     assert abs(thresholds.mean() - 0.2) < 0.002
@@ -51,15 +51,15 @@ def test_thresholds_belong_to_the_camera() -> None:
 
 def test_recordings_of_digits() -> None:
     digit = read_digits().inputs[0, 0]
-    events = look(digit, Camera(), np.random.default_rng(3))
-    again = look(digit, Camera(), np.random.default_rng(3))
+    events = record_digit(digit, Camera(), np.random.default_rng(3))
+    again = record_digit(digit, Camera(), np.random.default_rng(3))
     assert all(np.array_equal(a, b) for a, b in zip(events, again, strict=True))
     assert 1000 < len(events.t) < 50_000
     assert (np.diff(events.t) >= 0).all()
     assert events.t.max() <= 150_000
     assert 0.3 < events.p.mean() < 0.7
-    # What lies still in the picture says nothing: a blank one gives background only.
-    blank = look(np.zeros((8, 8), np.uint8), Camera(), np.random.default_rng(3))
+    # A blank picture causes only background events.
+    blank = record_digit(np.zeros((8, 8), np.uint8), Camera(), np.random.default_rng(3))
     assert len(blank.t) < 0.1 * len(events.t)
 
 

@@ -1,4 +1,4 @@
-"""Fetching files, from a server on this machine."""
+"""Downloads from a local server."""
 
 import threading
 from collections.abc import Iterator
@@ -15,17 +15,17 @@ from ottt.errors import UserError
 CONTENT = bytes(range(256)) * 100
 
 
-class Quiet(SimpleHTTPRequestHandler):
+class QuietHandler(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
-    shelf = tmp_path / "shelf"
-    shelf.mkdir()
-    (shelf / "set.bin").write_bytes(CONTENT)
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(shelf))) as httpd:
+    served = tmp_path / "served"
+    served.mkdir()
+    (served / "set.bin").write_bytes(CONTENT)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(served))) as httpd:
         thread = threading.Thread(target=httpd.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{httpd.server_port}"
@@ -33,8 +33,8 @@ def server(tmp_path: Path) -> Iterator[str]:
         thread.join()
 
 
-def test_a_file_arrives_whole_and_checked(server: str, tmp_path: Path) -> None:
-    md5 = md5_of(tmp_path / "shelf" / "set.bin")
+def test_a_download_is_complete_and_verified(server: str, tmp_path: Path) -> None:
+    md5 = md5_of(tmp_path / "served" / "set.bin")
     file = SourceFile("deep/set.bin", f"{server}/set.bin", md5)
     path = fetch(file, tmp_path / "root")
     assert path == tmp_path / "root" / "deep" / "set.bin" == file.find(tmp_path / "root")
@@ -42,21 +42,21 @@ def test_a_file_arrives_whole_and_checked(server: str, tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_what_is_not_the_published_file_is_not_kept(server: str, tmp_path: Path) -> None:
+def test_a_file_with_another_checksum_is_not_kept(server: str, tmp_path: Path) -> None:
     file = SourceFile("set.bin", f"{server}/set.bin", "0" * 32)
     with pytest.raises(UserError, match=r"must have MD5 0{32}, got"):
         fetch(file, tmp_path / "root")
     assert list((tmp_path / "root").iterdir()) == []
 
 
-def test_no_server_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_server_is_one_line(tmp_path: Path) -> None:
     file = SourceFile("set.bin", "http://127.0.0.1:9/set.bin", "0" * 32)
     with pytest.raises(UserError, match=r"set\.bin: cannot be fetched from http://127\.0\.0\.1:9/set\.bin: .*refused"):
         fetch(file, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_program_may_not_fetch(tmp_path: Path) -> None:
+def test_a_file_that_no_program_can_fetch(tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match=r"DvsGesture\.tar\.gz: cannot be fetched by a program; get it from https://ibm"
     ):

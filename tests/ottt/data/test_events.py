@@ -1,4 +1,4 @@
-"""Events: their files, and how they become frames."""
+"""Event files, and the conversion of events to frames."""
 
 import importlib
 import struct
@@ -46,13 +46,13 @@ def test_aedat2_refuses(content: bytes) -> None:
 @pytest.mark.parametrize("per_packet", [1, 7, 1000])
 def test_aedat3_round_trip(per_packet: int) -> None:
     events = random_events(300, seed=2)
-    late = events._replace(t=np.sort(events.t * 3000))  # beyond 2^31: the overflow counts
+    late = events._replace(t=np.sort(events.t * 3000))  # beyond 2^31, with overflows
     assert late.t[-1] > 2**31
     for case in (events, late):
         assert equal(parse_aedat3(aedat3(case, per_packet=per_packet), "f"), case)
 
 
-def test_aedat3_skips_other_packets_invalid_events_and_empty_room() -> None:
+def test_aedat3_skips_other_packets_invalid_events_and_unused_capacity() -> None:
     content = (
         HEADER3
         + packet(0, [bytes(8)] * 2)
@@ -77,7 +77,7 @@ def test_aedat3_refuses(content: bytes, rule: str) -> None:
         parse_aedat3(content, "f")
 
 
-def test_an_event_beside_the_sensor_is_refused() -> None:
+def test_an_event_outside_the_sensor_is_refused() -> None:
     events = random_events(10, 0)
     checked(events, 128, 128, "f")
     events.x[3] = 128
@@ -86,7 +86,7 @@ def test_an_event_beside_the_sensor_is_refused() -> None:
 
 
 def test_frames_by_count_by_hand() -> None:
-    # Seven events in three frames: two, two, and two with the remainder of one.
+    # Seven events in three frames: two, two, and two plus the remainder of one.
     events = Events(
         np.arange(7), np.array([0, 1, 0, 0, 1, 1, 1]), np.array([0, 0, 1, 1, 0, 0, 0]), np.array([1, 1, 0, 0, 1, 1, 0])
     )
@@ -112,7 +112,7 @@ def test_frames_by_count(count: int, frames: int) -> None:
 
 
 def test_frames_by_time_by_hand() -> None:
-    t = np.array([100, 101, 133, 134, 166, 199, 200])  # 100 us in three spans of 33, the last one longer
+    t = np.array([100, 101, 133, 134, 166, 199, 200])  # 100 us in three spans of 33 us, the last one longer
     assert frame_by_time(t, 3).tolist() == [0, 0, 1, 1, 2, 2, 2]
     assert frame_by_time(np.array([5, 5, 5]), 2).tolist() == [1, 1, 1]
     assert frame_by_time(np.array([], np.int64), 2).tolist() == []
@@ -131,7 +131,7 @@ def test_frames_by_time(times: list[int], frames: int) -> None:
         assert all(u < times[0] + (k + 1) * span for k, u in zip(frame.tolist(), times, strict=True) if k < frames - 1)
 
 
-def test_counts_are_not_bytes() -> None:
+def test_counts_can_exceed_a_byte() -> None:
     many = Events(np.arange(1000), np.zeros(1000, int), np.zeros(1000, int), np.ones(1000, int))
     frames = Framing(2, "count", 4, 4)(many)
     assert frames[:, 1, 0, 0].tolist() == [500, 500]
@@ -170,7 +170,7 @@ def test_cifar10_dvs_from_its_archives(size: int | None, tmp_path: Path) -> None
     assert data.inputs.dtype == (np.uint8 if size is None else np.float32)
 
 
-def test_cifar10_dvs_names_a_damaged_recording_and_leaves_nothing(tmp_path: Path) -> None:
+def test_cifar10_dvs_names_a_damaged_recording_and_caches_nothing(tmp_path: Path) -> None:
     content = {f"cat/cifar10_cat_{i}.aedat": aedat2(random_events(20, i)) for i in range(2)}
     content["cat/cifar10_cat_1.aedat"] = content["cat/cifar10_cat_1.aedat"][:-2]
     framing = Framing(2, "count", 128, 128)
@@ -215,7 +215,7 @@ def test_dvs128_gesture_from_its_archive(tmp_path: Path) -> None:
 @pytest.fixture
 def jelly(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     pytest.importorskip("spikingjelly")
-    # Its speech sets import torchaudio, which only loads where it was built for the same CUDA as torch.
+    # Its speech data sets import torchaudio, which only loads if built for the same CUDA version as torch.
     monkeypatch.setitem(sys.modules, "torchaudio", ModuleType("torchaudio"))
     return importlib.import_module("spikingjelly.datasets")
 
@@ -234,7 +234,7 @@ def test_readers_agree_with_spikingjelly(jelly: ModuleType, tmp_path: Path) -> N
     ours = parse_recording(path.read_bytes(), "a")
     assert np.array_equal(theirs["t"], ours.t)
     assert np.array_equal(theirs["p"], ours.p)
-    # It turns the picture by a quarter, which the version that the paper used did not.
+    # It rotates the picture by 90 degrees, unlike the version used in the paper.
     assert np.array_equal(127 - theirs["x"], ours.y)
     assert np.array_equal(theirs["y"], ours.x)
 
@@ -249,7 +249,7 @@ def test_frames_agree_with_spikingjelly(jelly: ModuleType, by: str, count: int) 
     assert np.array_equal(Framing(7, by, 128, 128)(events), theirs)
 
 
-def test_frames_cache_follows_what_made_it(tmp_path: Path) -> None:
+def test_the_frames_cache_depends_on_the_framing(tmp_path: Path) -> None:
     content = {f"cat/cifar10_cat_{i}.aedat": aedat2(random_events(50, i)) for i in range(2)}
     file = published(tmp_path, "cat.zip", zipped(content))
     for framing in (Framing(2, "count", 128, 128), Framing(3, "count", 128, 128), Framing(2, "time", 128, 128)):

@@ -1,4 +1,4 @@
-"""Folders of images: what is found, how it is cut, and that workers do not change it."""
+"""Folders of images: their discovery and cropping, and batches that do not depend on the workers."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
         (tmp_path / name).mkdir()
         for i in range(4):
             image = rng.integers(0, 40, (250 + 10 * i, 300, 3), dtype=np.uint8)
-            image[..., 2 - label] += 200  # OpenCV has blue first: class 0 is red
+            image[..., 2 - label] += 200  # OpenCV stores blue first, so class 0 is red
             cv2.imwrite(str(tmp_path / name / f"{name}_{i}.{'png' if i else 'JPEG'}"), image)
     (tmp_path / "n01" / "notes.txt").write_text("not an image")
     return tmp_path
@@ -81,7 +81,7 @@ def test_random_boxes() -> None:
     assert ((top >= 0) & (top + height <= 400) & (left >= 0) & (left + width <= 500)).all()
     share = height * width / (400 * 500)
     assert 0.078 < share.min() < 0.1
-    # Large boxes fit less often than small ones; below the largest square all of them fit.
+    # Large boxes fit less often than small ones; below half the area all of them fit.
     small = share[share < 0.5]
     assert np.histogram(small, 4, (0.08, 0.5))[0] == pytest.approx(np.full(4, len(small) / 4), rel=0.1)
     aspect = np.log(width / height)
@@ -90,7 +90,7 @@ def test_random_boxes() -> None:
     assert aspect[share < 0.5].mean() == pytest.approx(0, abs=0.01)
 
 
-def test_the_centre_is_taken_where_no_box_fits() -> None:
+def test_the_centre_is_used_if_no_box_fits() -> None:
     assert random_box(10, 1000, np.random.default_rng(0)) == (0, 493, 10, 13)
 
 

@@ -1,4 +1,4 @@
-"""From a configuration to batches: splits, normalisation, frames drawn, training that goes on exactly."""
+"""From a configuration to batches: splits, normalisation, frames drawn, exact resuming."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from ottt.data.info import DATASETS
 from ottt.data.normalise import PUBLISHED
 from ottt.data.readers.camera import Camera
 from ottt.data.readers.digits import read_digits
-from ottt.data.readers.digits_dvs import look
+from ottt.data.readers.digits_dvs import record_digit
 from ottt.data.samples import ResidentSamples
 from ottt.data.splits import stratified
 from ottt.training.load_data import load_data
@@ -91,7 +91,7 @@ def test_digits_are_split_by_class_without_overlap() -> None:
     assert not rows[0] & rows[1]
 
 
-def test_digest_follows_the_split() -> None:
+def test_the_digest_depends_on_the_split() -> None:
     config = ottt.load_config("digits")
     digests = {load_data(config.replace(change), CPU).digest for change in ({}, {"data.split_seed": 1})}
     assert len(digests) == 2
@@ -108,7 +108,7 @@ def test_stratified_by_hand() -> None:
     assert len([i for i in second if i >= 4]) == 1
 
 
-def test_what_a_data_set_does_not_read_is_no_part_of_the_trial() -> None:
+def test_settings_that_a_data_set_does_not_read_are_not_part_of_the_trial() -> None:
     def same(name: str, *changes: str) -> bool:
         return ottt.load_config(name).trial_hash == ottt.load_config(name, changes).trial_hash
 
@@ -143,7 +143,7 @@ def test_parts_share_one_tensor_and_on_the_cpu_the_cached_map(root: str) -> None
     assert len({part.stored.data_ptr() for part in parts}) == 1
     assert parts[0].stored.dtype == torch.uint8
     assert data.digest == again.digest
-    # Changing one reader's tensor does not change what the next one reads.
+    # Changing a tensor does not change what is read next.
     resident(again.train).stored.zero_()
     assert resident(load_data(config, CPU).train).stored.sum() == parts[0].stored.sum() > 0
 
@@ -157,7 +157,7 @@ def test_event_frames_follow_the_order_of_the_digits(root: str) -> None:
     assert inputs.mean((0, 1, 3, 4)).tolist() == pytest.approx([0, 0], abs=1e-3)
     framing = Framing(4, "count", 24, 24)
     for i in (0, 700, 1796):
-        events = look(digits.inputs[i, 0], Camera(), np.random.default_rng([Camera().seed, i]))
+        events = record_digit(digits.inputs[i, 0], Camera(), np.random.default_rng([Camera().seed, i]))
         assert np.array_equal(resident(data.train).stored[i], framing(events))
 
 
@@ -201,7 +201,9 @@ def test_a_training_step_has_as_many_losses_as_frames_drawn(root: str) -> None:
         {"data.augment.crop": 2, "data.frames.train_steps": 2},
     ],
 )
-def test_resumed_training_draws_as_if_it_had_not_stopped(changes: dict[str, object], root: str, tmp_path: Path) -> None:
+def test_resumed_training_draws_like_uninterrupted_training(
+    changes: dict[str, object], root: str, tmp_path: Path
+) -> None:
     config = ottt.load_config({**EVENTS, "data.root": root, **changes})
 
     def metrics(trainer: Trainer) -> dict[str, float]:
@@ -236,7 +238,7 @@ def test_augmentation_changes_training_batches_only() -> None:
     changed = (drawn[0] != drawn[1]).flatten(1).any(1)
     assert changed.float().mean() > 0.8
     brightest = resident(data.train).normalisation.undo(drawn[0]).max().item()
-    assert brightest <= 16 + 1e-4  # the value of a cutout is one that pixels have
+    assert brightest <= 16 + 1e-4  # the value of a cutout is a possible value of a pixel
 
 
 @pytest.mark.timeout(900)

@@ -1,6 +1,6 @@
 """One epoch of each data set's preset on a few samples in the published format, with a narrow network.
 
-The studies of a data set all start from its preset; `tests/experiments/test_studies_run.py` runs some of them.
+All studies of a data set start from its preset; `tests/experiments/cli/test_studies.py` runs some of them.
 """
 
 import runpy
@@ -21,7 +21,7 @@ NARROW = ["model.width=0.05", "epochs=1", "batch_size=8", "device=cpu", "data.wo
 
 @pytest.fixture
 def fake_readers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Readers that take the fake files, for one test."""
+    """Register readers of the fake files for one test."""
     monkeypatch.setattr(load_data, "_READERS", dict(load_data._READERS))
     monkeypatch.setitem(DATASETS, "imagenet", DATASETS["imagenet"])
     runpy.run_path(str(READERS))

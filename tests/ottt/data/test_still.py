@@ -1,4 +1,4 @@
-"""Still images: files in their published formats, made by other writers, and what is wrong with them."""
+"""Still images: files in their published formats, written independently, and errors in them."""
 
 import hashlib
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_fashion_mnist_round_trip(gzipped: bool, tmp_path: Path) -> None:
     assert data.train == 4
 
 
-def test_an_altered_or_truncated_file_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+def test_an_altered_or_truncated_file_is_named_and_not_cached(tmp_path: Path) -> None:
     files, contents = fashion(tmp_path, gzipped=True)
     path = tmp_path / files[0].path
     whole = path.read_bytes()
@@ -110,7 +110,7 @@ def test_cifar_round_trip(name: str, tmp_path: Path) -> None:
     assert data.labels.tolist() == [*expected, 0, 9]
 
 
-def test_a_cached_set_needs_its_files_no_more(tmp_path: Path) -> None:
+def test_a_cached_data_set_no_longer_needs_its_files(tmp_path: Path) -> None:
     file = cifar(tmp_path, "cifar10")
     first = read_cifar(tmp_path, "cifar10", file=file)
     (tmp_path / file.path).unlink()

@@ -1,4 +1,4 @@
-"""Writers of the published file formats, made from their specifications with `struct`, one value after another."""
+"""Writers of the published file formats, following their specifications value by value with `struct`."""
 
 import gzip
 import hashlib
@@ -28,7 +28,7 @@ def idx(array: np.ndarray) -> bytes:
 
 
 def aedat2(events: Events) -> bytes:
-    """As CIFAR10-DVS: columns counted from the right, polarity inverted."""
+    """The content of a CIFAR10-DVS recording: columns counted from the right, polarity inverted."""
     lines = b"#!AER-DAT2.0\r\n# This is a raw AE data file\r\n"
     words = [
         struct.pack(">II", (127 - x) << 1 | y << 8 | (1 - p), t)
@@ -60,7 +60,7 @@ def aedat3(events: Events, *, per_packet: int = 1000) -> bytes:
 
 
 def published(root: Path, path: str, content: bytes) -> SourceFile:
-    """Put a file in place and describe it as its publisher would."""
+    """Write a file below `root` and return its description as a published one."""
     target = root / path
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(content)

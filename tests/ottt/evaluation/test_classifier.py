@@ -1,3 +1,5 @@
+"""The classifier module against the evaluation."""
+
 import pytest
 import torch
 
@@ -8,7 +10,7 @@ from ottt.models.registry import build_model
 
 
 @pytest.mark.parametrize("data", ["digits", "digits_dvs"])
-def test_its_highest_score_is_what_the_evaluation_predicts(data: str) -> None:
+def test_the_highest_score_is_the_prediction_of_the_evaluation(data: str) -> None:
     longer = [5] if data == "digits" else []  # recordings have no more frames than T
     config = load_config({"data.name": data, "T": 3, "T_eval": longer, "model.width": 0.25, "seed": 0})
     net, info = build_model(config), config.data.samples
@@ -25,4 +27,4 @@ def test_its_highest_score_is_what_the_evaluation_predicts(data: str) -> None:
     report = evaluate(net, [(inputs, labels)], config)
     assert counts.tolist() == [list(row) for row in report.confusion]
     if longer:
-        assert report.top1_at[5] != report.top1  # T, not T_eval, is what counts
+        assert report.top1_at[5] != report.top1  # T counts, not T_eval

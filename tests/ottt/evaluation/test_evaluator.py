@@ -1,4 +1,4 @@
-"""What an evaluation reports, against counts made another way."""
+"""The report of an evaluation against independent counts."""
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ def test_report_against_a_plain_loop(case) -> None:
 def test_operations_by_hand(case) -> None:
     config, net, inputs, labels = case
     report = ottt.evaluate(net, [(inputs, labels)], config)
-    # Connections per sample: the stem sees real values once; the others spikes in each of 3 steps.
+    # Connections per sample: the stem reads real values once, the others read spikes in each of 3 steps.
     connections = [32 * 16 * (16 * 9), 64 * 4 * (32 * 9), 6 * 64]
     synops = 3 * np.dot(connections, report.rates)
     assert report.macs == 16 * 64 * (2 * 9)
@@ -63,7 +63,7 @@ def test_operations_by_hand(case) -> None:
     assert report.energy_nj == pytest.approx((synops * PJ_PER_AC + report.macs * PJ_PER_MAC) / 1000)
 
 
-def test_evaluation_leaves_the_network_as_it_was(case) -> None:
+def test_evaluation_does_not_change_the_network(case) -> None:
     config, net, inputs, labels = case
     net.train()
     before = [p.clone() for p in net.parameters()]
@@ -75,7 +75,7 @@ def test_evaluation_leaves_the_network_as_it_was(case) -> None:
         ottt.evaluate(net, [], config)
 
 
-def test_recording_is_what_the_neurons_do(case) -> None:
+def test_a_recording_holds_the_neurons_states(case) -> None:
     _, net, inputs, _ = case
     recordings = record(net, inputs, time_steps=4, layers=["spike_layers.1"])
     (recording,) = recordings.values()

@@ -34,7 +34,7 @@ def size(name: str, data: DataInfo, **changes: float) -> int:
     ],
 )
 def test_residual_networks_have_torchvisions_size(ours: str, theirs: str) -> None:
-    """Gain and bias of a convolution stand for scale and shift of its batch normalisation; one more gain per block."""
+    """A convolution's gain and bias replace scale and shift of batch normalisation; each block has one more gain."""
     with torch.device("meta"):
         reference = torchvision.models.get_model(theirs)
     blocks = sum(len(stage) for stage in (reference.layer1, reference.layer2, reference.layer3, reference.layer4))
@@ -67,7 +67,7 @@ def test_every_network_trains_a_step_and_evaluates(name: str) -> None:
     before = {key: p.clone() for key, p in net.named_parameters()}
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     inputs, labels = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 4])
-    for _ in range(3):  # the residual networks start with silent branches and a silent classifier
+    for _ in range(3):  # branches and classifier of the residual networks start at zero
         ottt.build_rule(config).train_batch(net, optimizer, inputs, labels)
     moved = {key for key, p in net.named_parameters() if not torch.equal(p, before[key])}
     assert any("classifier" in key for key in moved)
@@ -79,7 +79,7 @@ def test_every_network_trains_a_step_and_evaluates(name: str) -> None:
 
 def test_weights_depend_on_the_seed_alone() -> None:
     def weights(seed: int) -> torch.Tensor:
-        torch.rand(7)  # the global generator plays no part
+        torch.rand(7)  # the global generator has no effect
         net = ottt.build_model(ottt.load_config({"seed": seed}))
         return torch.cat([p.flatten() for p in net.parameters()])
 
@@ -87,7 +87,7 @@ def test_weights_depend_on_the_seed_alone() -> None:
     assert not torch.equal(weights(1), weights(2))
 
 
-def test_feedback_starts_at_zero_and_from_the_second_step() -> None:
+def test_feedback_starts_at_zero_and_acts_from_the_second_step() -> None:
     plain, fed = (
         ottt.build_model(
             ottt.load_config({"model.name": name, "model.width": 0.125, "neuron.v_threshold": 0.2}), data=CIFAR

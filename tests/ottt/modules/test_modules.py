@@ -19,7 +19,7 @@ for channels in range(2, 14):
         x = torch.rand(4, channels, 56, 56).contiguous(memory_format=torch.channels_last).requires_grad_()
         for spikes in (x, Spikes(x, x.detach())):
             conv(spikes, Context()).sum().backward()
-        litter = [torch.rand(size) for size in (7, 100, 1000, 5000)]
+        allocated = [torch.rand(size) for size in (7, 100, 1000, 5000)]
 """
 
 
@@ -41,7 +41,7 @@ def test_convolution_is_torchs(kernel_size: int, stride: int, traced: bool) -> N
     torch.testing.assert_close((y, *ours), (value, to_s, to_w, to_b), rtol=1e-12, atol=1e-12)
 
 
-def test_narrow_strided_shortcut_leaves_memory_whole() -> None:
-    # oneDNN's own strided weight gradient ends this with "corrupted size vs. prev_size" or a signal.
+def test_a_narrow_strided_shortcut_does_not_corrupt_memory() -> None:
+    # With oneDNN's own strided weight gradient this ends with "corrupted size vs. prev_size" or a signal.
     done = subprocess.run([sys.executable, "-c", NARROW_SHORTCUT], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Training, evaluation, checkpoints: on the digits, which need no download."""
+"""Training, evaluation and checkpoints on the digits, which need no download."""
 
 import math
 import os
@@ -18,7 +18,7 @@ from ottt.training.checkpoint import NEWEST, PREVIOUS, DamagedCheckpointWarning
 from ottt.training.trainer import Trainer
 
 TINY = {"model.width": 0.25, "T": 2, "epochs": 3, "batch_size": 256, "neuron.dropout": 0.2, "device": "cpu"}
-TIMES = {"time/epoch_s", "perf/images_per_s"}  # what may differ between equal runs
+TIMES = {"time/epoch_s", "perf/images_per_s"}  # metrics that differ between equal runs
 
 
 def untimed(metrics: dict[str, float]) -> dict[str, float]:
@@ -59,7 +59,7 @@ def test_resumed_training_is_bit_identical(update: str, precision: str, tmp_path
     assert torch.equal(whole.order.get_state(), second.order.get_state())
 
 
-def test_training_killed_in_the_middle_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
+def test_training_resumes_bit_identically_after_a_kill(tmp_path: Path) -> None:
     config = ottt.load_config({**TINY, "epochs": 8})
     code = (
         "import sys, ottt, torch; from pathlib import Path; torch.set_num_threads(1);"
@@ -122,14 +122,14 @@ def test_divergence_names_epoch_and_last_good_checkpoint(tmp_path: Path) -> None
 
 
 def test_sink_sees_every_epoch() -> None:
-    class Kept:
+    class RecordingSink:
         def __init__(self) -> None:
             self.rows: list[tuple[int, Any]] = []
 
         def log(self, epoch: int, metrics: Any) -> None:
             self.rows.append((epoch, metrics["optim/lr"]))
 
-    sink = Kept()
+    sink = RecordingSink()
     ottt.train(ottt.load_config({**TINY, "optim.lr": 0.1}), sink=sink)
     cosine = [0.05 * (1 + math.cos(math.pi * epoch / 3)) for epoch in range(3)]
     assert [epoch for epoch, _ in sink.rows] == [1, 2, 3]
@@ -145,7 +145,7 @@ def test_schedules_and_optimizers(schedule: dict[str, Any], optimizer: str) -> N
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_low_precision_learns_as_fp32_does(precision: str) -> None:
+def test_low_precision_learns_like_fp32(precision: str) -> None:
     base = {**TINY, "epochs": 4, "neuron.dropout": 0.0, "model.width": 1.0, "batch_size": 64, "optim.lr": 0.2}
     full, low = (ottt.train(ottt.load_config({**base, "precision": p})).metrics for p in ("fp32", precision))
     assert full["test/top1"] > 0.8

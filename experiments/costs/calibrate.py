@@ -1,0 +1,148 @@
+"""Measures the time and memory of a trial's epoch from a few batches, in a separate process.
+
+`python -m experiments.costs.calibrate` reads a JSON list of jobs on stdin, `{"config": settings, "threads": n}`, and
+writes a line of JSON for each: a `Measurement`, or `{"problem": "..."}`.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from experiments.sweep_spec.run_settings import Share
+from ottt.config.trial import TrialConfig
+from ottt.errors import UserError, first_line
+
+if TYPE_CHECKING:
+    from ottt.training.trainer import Trainer
+
+WARM_UP = 2  # batches before the clock starts
+BATCHES = 20  # timed batches at most
+BUDGET_S = 1.0  # of timed batches
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Measured cost of one trial.
+
+    Attributes:
+        start_s: time to load the data and build the network.
+        epoch_s: time of an epoch with its evaluation.
+        samples_per_s: training speed.
+        peak_mib: peak memory on the GPU; 0 without one.
+        total_mib: memory of the GPU.
+    """
+
+    start_s: float
+    epoch_s: float
+    samples_per_s: float
+    peak_mib: float = 0.0
+    total_mib: float = 0.0
+
+
+Job = tuple[TrialConfig, Share]
+
+
+def measure(jobs: Iterable[Job]) -> Iterator[Measurement | str]:
+    """Measure the jobs one after the other in a child process; a text in place of a measurement says why it failed."""
+    yield from outcome(start(jobs))
+
+
+def start(jobs: Iterable[Job]) -> subprocess.Popen[str]:
+    """Start a child process that measures the jobs; several at once show what trials cost beside each other."""
+    described = [{"config": config.flat(), "threads": share.threads} for config, share in jobs]
+    command = [sys.executable, "-m", "experiments.costs.calibrate"]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert child.stdin is not None
+    child.stdin.write(json.dumps(described))
+    child.stdin.close()
+    return child
+
+
+def outcome(child: subprocess.Popen[str]) -> Iterator[Measurement | str]:
+    """Measurements of a child process of `start`, as they come.
+
+    Raises:
+        RuntimeError: the child process failed.
+    """
+    assert child.stdout is not None
+    with child.stdout as lines:
+        for line in lines:
+            found: dict[str, Any] = json.loads(line)
+            yield found["problem"] if "problem" in found else Measurement(**found)
+    if child.wait():
+        raise RuntimeError(f"measuring ended with status {child.returncode}")
+
+
+def _measured(config: TrialConfig, threads: int) -> Measurement:
+    import torch
+
+    from ottt.training.trainer import Trainer
+
+    torch.set_num_threads(threads)
+    began = time.perf_counter()
+    trainer = Trainer(config)
+    start_s = time.perf_counter() - began
+    if trainer.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    batch_s, batch = _batch_seconds(trainer)
+    evaluation_s = sum(_evaluation_seconds(trainer, name) for name in trainer.eval_sets)
+    epoch_s = batch_s * len(trainer.train_set) / batch + evaluation_s
+    if trainer.device.type != "cuda":
+        return Measurement(start_s, epoch_s, batch / batch_s)
+    peak, total = torch.cuda.max_memory_reserved(), torch.cuda.get_device_properties(trainer.device).total_memory
+    return Measurement(start_s, epoch_s, batch / batch_s, peak / 2**20, total / 2**20)
+
+
+def _batch_seconds(trainer: "Trainer") -> tuple[float, int]:
+    """Time of one training batch, and the size of the batch."""
+    size = min(trainer.config.batch_size, len(trainer.train_set))
+    batches = trainer.train_set.training_batches(size, order=trainer.order, augmentation=trainer.augmentation)
+    clock, count = 0.0, 0
+    for index, (inputs, labels) in enumerate(islice(batches, WARM_UP + BATCHES)):
+        if index <= WARM_UP:
+            clock, count = _now(trainer), 0
+        trainer.rule.train_batch(
+            trainer.net, trainer.optimizer, inputs, labels, generator=trainer.masks, scaler=trainer.scaler
+        )
+        count += 1
+        if index >= WARM_UP and _now(trainer) - clock > BUDGET_S:
+            break
+    return (_now(trainer) - clock) / count, size
+
+
+def _evaluation_seconds(trainer: "Trainer", name: str) -> float:
+    """Time of the evaluation on a whole set, estimated from as many samples as a training batch has."""
+    samples = trainer.eval_sets[name]
+    few = samples.select(range(min(len(samples), trainer.config.batch_size)))
+    began = _now(trainer)
+    trainer.evaluate(few)
+    return (_now(trainer) - began) * len(samples) / len(few)
+
+
+def _now(trainer: "Trainer") -> float:
+    """The time in seconds once the device has finished its work."""
+    if trainer.device.type == "cuda":
+        import torch
+
+        torch.cuda.synchronize(trainer.device)
+    return time.perf_counter()
+
+
+def _main() -> None:
+    for job in json.load(sys.stdin):
+        try:
+            from ottt.config.load import load_config
+
+            found = asdict(_measured(load_config(job["config"]), job["threads"]))
+        except (UserError, RuntimeError, MemoryError) as error:
+            found = {"problem": first_line(error)}
+        print(json.dumps(found), flush=True)
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,156 @@
+"""What the rest of a sweep will take, before anything is spent."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from analysis.text.terminal import duration
+from experiments.costs.calibrate import Measurement, measure
+from experiments.costs.gpu_share import gpus_here
+from experiments.planning.plan import Trial, expand
+from experiments.results.trial_records import TrialRecords
+from experiments.sweep_spec.run_settings import Share
+from experiments.sweep_spec.spec import SweepSpec
+from ottt.config.trial import TrialConfig
+from ottt.data.files import FILES
+
+_FREE = (  # settings that change what is learnt and not what it costs
+    "seed",
+    "epochs",
+    "neuron.tau",
+    "neuron.trace_decay",
+    "neuron.v_",
+    "neuron.surrogate.",
+    "loss.",
+    "optim.lr",
+    "optim.momentum",
+    "optim.weight_decay",
+    "schedule.",
+    "data.split_seed",
+)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Of the trials that have no result yet.
+
+    Attributes:
+        trials: how many.
+        seconds: on this machine, as many at once as it has room for.
+        gpu_hours: of whole GPUs.
+        measured: kinds of trial of which a few batches were run now.
+        known: kinds whose epochs were timed in trials that ran.
+        problems: why some kinds could not be measured; their trials are left out of the sums.
+    """
+
+    trials: int
+    seconds: float
+    gpu_hours: float
+    measured: int
+    known: int
+    problems: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return asdict(self)
+
+    def text(self) -> str:
+        """In a line, and one per problem."""
+        if not self.trials:
+            return "nothing is left to run"
+        parts = [f"to run: {self.trials} trials"]
+        if self.seconds:
+            parts.append(f"about {duration(self.seconds)} on this machine")
+        if self.gpu_hours:
+            parts.append(f"{self.gpu_hours:.2g} GPU-hours")
+        parts.append(f"{self.measured} kinds of trial measured now, {self.known} known from trials that ran")
+        return "\n".join([", ".join(parts), *(f"not estimated: {problem}" for problem in self.problems)])
+
+
+def estimated(spec: SweepSpec, records: TrialRecords) -> Estimate:
+    """What the trials of `spec` without a result will take.
+
+    A kind of trial is what costs the same: network, time steps, batch, rule and so on. Kinds that have run are known
+    from the records; of each other kind a few batches are run now, in a process of its own.
+    """
+    plan = expand(spec)
+    left: dict[str, list[tuple[Trial, Share]]] = {}
+    seconds: dict[str, float] = {}
+    for trial in plan.trials:
+        record = records.read(trial.trial)
+        share = spec.resources.share(trial.settings)
+        kind = kind_of(trial.config, share)
+        if not plan.is_done(record):
+            left.setdefault(kind, []).append((trial, share))
+        if (spent := _timed(trial, records)) is not None:
+            seconds[kind] = spent
+    new = [kind for kind in left if kind not in seconds]
+    measured, problems = _measured({kind: left[kind][0] for kind in new})
+    known = sum(kind in seconds for kind in left)
+    return _sum(left, seconds | measured, measured=len(measured), known=known, problems=problems)
+
+
+def kind_of(config: TrialConfig, share: Share) -> str:
+    """Trials of one kind take the same time per epoch."""
+    settings = {key: value for key, value in config.effective().items() if not key.startswith(_FREE)}
+    return repr((sorted(settings.items(), key=lambda item: item[0]), share))
+
+
+def room(share: Share, *, cpus: int, gpus: int) -> float:
+    """How much of a machine a trial occupies, in (0, 1]."""
+    return min(1.0, max(share.cpu / cpus, share.gpu / gpus if gpus else 0.0))
+
+
+def _timed(trial: Trial, records: TrialRecords) -> float | None:
+    """Seconds per epoch of a trial that ran; the first epoch, with all that starts, says too little."""
+    times = [epoch.time for epoch in records.epochs(trial.trial)]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    return median(gaps) if gaps else None
+
+
+def _measured(kinds: Mapping[str, tuple[Trial, Share]]) -> tuple[dict[str, float], tuple[str, ...]]:
+    absent = {kind: problem for kind, (trial, _) in kinds.items() if (problem := _absent(trial.config))}
+    problems = list(dict.fromkeys(absent.values()))
+    ready = {kind: job for kind, job in kinds.items() if kind not in absent}
+    if not ready:
+        return {}, tuple(problems)
+    seconds: dict[str, float] = {}
+    jobs = [(trial.config, share) for trial, share in ready.values()]
+    for (kind, (trial, _)), found in zip(ready.items(), measure(jobs), strict=True):
+        if isinstance(found, Measurement):
+            seconds[kind] = found.epoch_s + found.start_s / trial.config.epochs
+        else:
+            problems.append(f"{trial.label}: {found}")
+    return seconds, tuple(problems)
+
+
+def _absent(config: TrialConfig) -> str | None:
+    """Why nothing can be measured, where files of the data set are not there."""
+    name, root = config.data.name, Path(config.data.root)
+    missing = [file.path for file in FILES.get(name, ()) if file.find(root) is None]
+    return f"{name}: {root / missing[0]} is not there, see `ottt datasets`" if missing else None
+
+
+def _sum(
+    left: Mapping[str, Sequence[tuple[Trial, Share]]],
+    seconds: Mapping[str, float],
+    *,
+    measured: int,
+    known: int,
+    problems: tuple[str, ...],
+) -> Estimate:
+    cpus = os.cpu_count() or 1
+    gpus = gpus_here()
+    wall = longest = hours = 0.0
+    for kind, found in left.items():
+        for trial, share in found if kind in seconds else ():
+            spent = seconds[kind] * trial.config.epochs
+            wall += spent * room(share, cpus=cpus, gpus=gpus)
+            longest = max(longest, spent)
+            hours += spent * share.gpu / 3600
+    trials = sum(map(len, left.values()))
+    return Estimate(trials, max(wall, longest), hours, measured, known, problems)

@@ -1,0 +1,75 @@
+"""Every use of Ray's private interfaces. Each has a fallback for versions of Ray that lack it.
+
+`tests/experiments/test_ray_internals.py` names the interface that an upgrade of Ray has renamed.
+"""
+
+from collections.abc import Callable
+from inspect import signature
+from typing import Any
+
+MISSING = (ImportError, AttributeError, TypeError)  # a module, a name or a parameter is gone
+
+
+def draining_nodes() -> frozenset[str]:
+    """Ids of the nodes that are being drained or preempted.
+
+    Interface: `ray._private.state.state.get_draining_nodes()`, seen in Ray 2.60.
+    Purpose: trials write a checkpoint before their node goes away.
+    Fallback: no node is known to drain; trials resume from their last regular checkpoint.
+    """
+    try:
+        from ray._private.state import state
+
+        return frozenset(state.get_draining_nodes())
+    except MISSING:
+        return frozenset()
+
+
+def end_monitor() -> None:
+    """End the autoscaler of a Ray instance that this process started.
+
+    Interface: `ray._private.worker._global_node` with `Node.kill_monitor(check_alive=False)`, seen in Ray 2.60.
+    Purpose: an instance of one machine adds no machine, but its autoscaler takes a core while everything starts, and a
+        second to end.
+    Fallback: the autoscaler keeps running.
+    """
+    try:
+        from ray._private.worker import _global_node
+
+        if _global_node is not None:
+            _global_node.kill_monitor(check_alive=False)
+    except MISSING:
+        return
+
+
+def has_autoscaler() -> bool:
+    """Whether the cluster has an autoscaler that can add machines: that of `ray up` on clouds, or of KubeRay.
+
+    Interface: `ray.autoscaler.v2.utils.is_autoscaler_v2(fetch_from_server=True)`, seen in Ray 2.60.
+    Purpose: GPU shares are not measured while machines can be added.
+    Fallback: the cluster is taken not to grow.
+    """
+    try:
+        from ray.autoscaler.v2.utils import is_autoscaler_v2
+
+        return bool(is_autoscaler_v2(fetch_from_server=True))
+    except MISSING:
+        return False
+
+
+def launcher_check() -> Callable[[dict[str, Any]], None] | None:
+    """The check that `ray up` makes of a launcher file's content, which raises an error; None where it is missing.
+
+    Interface: `prepare_config(config)` and `validate_config(config)` of `ray.autoscaler._private.util`, seen in
+        Ray 2.60.
+    Purpose: `ottt cluster check` finds what `ray up` would refuse.
+    Fallback: launcher files are checked by Ray's published JSON schema alone.
+    """
+    try:
+        from ray.autoscaler._private.util import prepare_config, validate_config
+
+        for function in (prepare_config, validate_config):
+            signature(function).bind({})  # a TypeError of the check itself comes from the file, not from Ray's version
+    except MISSING:
+        return None
+    return lambda config: validate_config(prepare_config(config))

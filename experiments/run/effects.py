@@ -1,0 +1,117 @@
+"""Carries out what events change: records, display, tracking store and locks, in one fixed order."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from experiments.planning.plan import SweepPlan
+from experiments.results.folder import Results
+from experiments.results.trial_locks import TrialLocks
+from experiments.results.trial_records import TrialRecords
+from experiments.run.disk import Disk
+from experiments.run.progress_bar import ProgressDisplay
+from experiments.run.state import Change, End, SweepState
+from experiments.sweep_spec.spec import SweepSpec
+from experiments.tracking.writer import BackgroundWriter
+from ottt.schema import Status
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Everything that a running sweep writes, shows or locks.
+
+    Attributes:
+        results: folder of results.
+        state: state of the sweep.
+        display: shows progress.
+        tracking: fills the tracking store from the records.
+        disk: waits while there is no room.
+        locks: the trials that other sweeps must not train.
+    """
+
+    results: Results
+    state: SweepState
+    display: ProgressDisplay
+    tracking: BackgroundWriter
+    disk: Disk
+    locks: TrialLocks
+
+    @property
+    def spec(self) -> SweepSpec:
+        """The sweep's spec."""
+        return self.state.plan.spec
+
+    @property
+    def records(self) -> TrialRecords:
+        """Records of all trials."""
+        return self.results.records
+
+    def open(self, files: Mapping[str, str]) -> None:
+        """Begin to write: the plan, and the trials that are done already.
+
+        Args:
+            files: artifacts of the sweep, as text by path.
+
+        Raises:
+            experiments.tracking.writer.StoreError: the tracking store cannot be opened.
+        """
+        self.tracking.describe(files)
+        self.tracking.begin()
+        self._write_plan(self.state.plan)
+        for one in self.state:
+            if one.status is not None:
+                self.tracking.update(one.trial.trial)
+
+    def grow(self, plan: SweepPlan) -> None:
+        """The sweep has a larger plan: it is written before a trial of it starts."""
+        self.tracking.extend(plan)
+        self._write_plan(plan)
+
+    def apply(self, change: Change) -> None:
+        """Carry out a change.
+
+        The order is such that the process can end between any two steps. Until `records.end`, the trial is resumed from
+        its last checkpoint, or from nothing, and gives the same numbers again; an end that is missing after the last
+        write before it is added by the next run (`experiments.run.resume`). The tracking store is filled from the
+        records, so what it lacks is written by the next run.
+        """
+        trial, records = change.trial, self.records
+        if change.attempt is not None:
+            begin = records.begin if change.attempt.resumed is None else records.resume
+            self.disk.write(begin, change.attempt.record)
+        if change.fork is not None:
+            self.disk.write(records.fork, change.fork.record, change.fork.parent, change.fork.epochs)
+        if change.epoch is not None:
+            if change.epoch.epoch <= self.state[trial].epochs:  # the worker went back to a checkpoint
+                self.disk.write(records.truncate_epochs, trial, change.epoch.epoch - 1)
+            self.disk.write(records.append, trial, change.epoch)
+        if change.origin is not None:
+            origin = change.origin
+            self.disk.write(records.describe, trial, device=origin.device, data_digest=origin.data_digest)
+        if change.evaluation is not None:
+            self.disk.write(records.keep_evaluation, trial, change.evaluation)
+        if change.end is not None:
+            end = change.end
+            self.disk.write(records.end, trial, end.status, reason=end.reason, traceback=end.traceback)
+        if change.drops_checkpoint:
+            records.drop_checkpoint(trial)
+        self.state.apply(change)
+        for message in change.messages:
+            self.display.print(message)
+        self.display.update()
+        self.tracking.update(trial)
+        if change.releases:
+            self.locks.release(trial)
+
+    def announce(self, trial: str) -> None:
+        """Show and track a trial whose record another run wrote."""
+        self.display.update()
+        self.tracking.update(trial)
+
+    def interrupt(self) -> None:
+        """Note the trials under way as interrupted, once their workers are gone, and release all locks."""
+        for trial in self.state.running():
+            self.apply(Change(trial, end=End(Status.INTERRUPTED), releases=True))
+        self.locks.close()
+
+    def _write_plan(self, plan: SweepPlan) -> None:
+        self.disk.write(self.results.write_plan, plan, self.spec.to_yaml())

@@ -1,0 +1,86 @@
+"""Shows how far a sweep is: a live bar on a terminal, a plain line now and then elsewhere; always on stderr."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from analysis.text.terminal import duration
+from experiments.run.state import SweepState
+from ottt.schema import Status
+
+LINE_PERIOD_S = 10.0  # between two plain lines
+_BAR_WIDTH = 24
+
+
+class ProgressDisplay:
+    """Shows one sweep's progress while in its context.
+
+    Args:
+        state: state of the sweep.
+        console: where to show it.
+    """
+
+    def __init__(self, state: SweepState, console: Console) -> None:
+        self._state = state
+        self._console = console
+        self._live = Live(get_renderable=self._render, console=console, transient=True)
+        self._last_line = time.monotonic()
+
+    def __enter__(self) -> Self:
+        total, pending = len(self._state.plan.trials), len(self._state.pending())
+        self.print(f"{self._state.plan.name}: {total} trials, {total - pending} done before, {pending} to run")
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+        if self._state.pending() and kind is None:
+            self.print(self._line())
+
+    def print(self, text: str) -> None:
+        """Print a line, above the bar if there is one."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def update(self) -> None:
+        """Print a line if one is due and there is no bar."""
+        is_due = time.monotonic() - self._last_line >= LINE_PERIOD_S
+        if is_due and not self._console.is_terminal:
+            self._last_line = time.monotonic()
+            self.print(self._line())
+
+    def _render(self) -> RenderableType:
+        bar = Table.grid(padding=(0, 1))
+        bar.add_row(ProgressBar(total=1.0, completed=self._state.share, width=_BAR_WIDTH), Text(self._counts()))
+        return Group(bar, Text(self._best(), overflow="ellipsis", no_wrap=True))
+
+    def _line(self) -> str:
+        return "; ".join(filter(None, [f"{self._state.plan.name}: {self._counts()}", self._best()]))
+
+    def _counts(self) -> str:
+        state = self._state
+        parts = [
+            f"{state.done}/{len(state.plan.trials)} done",
+            f"{state.count(Status.RUNNING)} running",
+            f"{state.failed} failed",
+        ]
+        for status in (Status.DIVERGED, Status.STOPPED_EARLY):
+            if count := state.count(status):
+                parts.append(f"{count} {status.replace('-', ' ')}")
+        if state.seconds_left:
+            parts.append(f"about {duration(state.seconds_left)} left")
+        return ", ".join(parts)
+
+    def _best(self) -> str:
+        if (best := self._state.best) is None:
+            return ""
+        value, trial = best
+        return f"best {self._state.plan.metric} {value:.4f}: {trial.label} seed={trial.seed}"

@@ -1,1 +1,0 @@
-"""What a sweep asks for: the file, its checks and its schema."""

@@ -1,0 +1,283 @@
+"""What the driver does with what its workers tell, without workers."""
+
+import errno
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from experiments.interrupt import Ending
+from experiments.planning.plan import expand
+from experiments.results.folder import Results
+from experiments.results.trial_locks import TrialLocks
+from experiments.results.trial_records import Epoch, TrialRecords
+from experiments.run import disk as disk_module
+from experiments.run.disk import Disk
+from experiments.run.driver import Driver
+from experiments.run.effects import Effects
+from experiments.run.progress_bar import ProgressDisplay
+from experiments.run.queue import TaskQueue
+from experiments.run.resume import ResumePolicy, WhichTrials
+from experiments.run.state import SweepState
+from experiments.run.variant_source import FixedPlan
+from experiments.tracking.sink import MlflowSink
+from experiments.tracking.writer import BackgroundWriter
+from experiments.worker.step_report import FailureKind, StepReport
+from ottt.schema import Status
+from tests.experiments.sinks import REPORT
+from tests.experiments.specs import HERE, recorded, spec
+
+AXES = {"axes": {"neuron.tau": [1.25, 2.0]}, "base": {"epochs": 3}, "retries": 1}
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+@dataclass
+class Desk:
+    """A driver with what it needs, and what it said."""
+
+    driver: Driver
+    said: io.StringIO
+
+    @property
+    def records(self) -> TrialRecords:
+        return self.driver.effects.records
+
+    def take(self) -> str:
+        """The next trial, begun."""
+        task = self.driver.next()
+        assert task is not None
+        self.driver.started(task.trial)
+        return task.trial
+
+    def epochs(self, trial: str, *numbers: int, end: Status = Status.RUNNING) -> None:
+        """Reports of those epochs; the last with the status `end`."""
+        for number in numbers:
+            status = end if number == numbers[-1] else Status.RUNNING
+            epoch = Epoch(number, float(number), {"val/top1": number / 10})
+            evaluation = REPORT if status is Status.FINISHED else None
+            self.driver.reported(trial, StepReport(status, epoch, "cpu", evaluation=evaluation))
+
+    def status(self, trial: str) -> Status:
+        record = self.records.read(trial)
+        assert record is not None
+        return record.status
+
+
+MakeDesk = Callable[..., Desk]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[MakeDesk]:
+    """Makes drivers of one sweep with one folder of results."""
+    made: list[Desk] = []
+
+    def make(*, fail_fast: bool = False, keep: bool = False) -> Desk:
+        made.append(_desk(tmp_path, fail_fast=fail_fast, keep=keep))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.driver.effects.locks.close()
+
+
+def _desk(folder: Path, *, fail_fast: bool, keep: bool) -> Desk:
+    sweep = spec(**AXES, checkpoints={"keep": keep})
+    results, plan, ending, said = Results(folder), expand(sweep), Ending(), io.StringIO()
+    state = SweepState(plan)
+    resume = ResumePolicy(results.records, HERE, WhichTrials.MISSING, keeps_checkpoints=keep)
+    resume.take_stock(state, plan.trials)
+    display = ProgressDisplay(state, Console(file=said, width=200))
+    sink = MlflowSink(plan, "", HERE, store=results.store, artifacts=results.artifacts)
+    tracking = BackgroundWriter(sink, results.records)
+    disk, locks = Disk(folder, ending=ending, say=display.print), TrialLocks(results.records.folder)
+    effects = Effects(results, state, display, tracking, disk, locks)
+    queue, source = TaskQueue(retries=sweep.retries), FixedPlan(state, sweep.seeds)
+    return Desk(Driver(state, queue, source, resume, effects, ending, fail_fast=fail_fast), said)
+
+
+def test_epochs_are_recorded_and_the_trial_ends(desk: MakeDesk) -> None:
+    here = desk()
+    trial = here.take()
+    here.epochs(trial, 1, 2, 3, end=Status.FINISHED)
+    assert [epoch.epoch for epoch in here.records.epochs(trial)] == [1, 2, 3]
+    assert here.status(trial) is Status.FINISHED
+
+
+def test_a_lost_worker_s_trial_comes_back_and_repeats_epochs_in_place(desk: MakeDesk) -> None:
+    here = desk()
+    trial = here.take()
+    here.epochs(trial, 1, 2)
+    here.driver.crashed(
+        trial, StepReport(Status.FAILED, reason="worker died", traceback="...", failure=FailureKind.WORKER)
+    )
+    assert here.status(trial) is Status.INTERRUPTED
+    assert "worker died; again in 2 s, from its last checkpoint" in here.said.getvalue()
+    other = here.take()
+    assert other != trial
+    assert here.driver.next() is None  # not yet
+    task = here.driver.queue.next(float("inf"))
+    assert task is not None
+    assert here.driver.effects.locks.acquire(trial)
+    here.driver.started(trial)
+    here.epochs(trial, 2, 3, end=Status.FINISHED)
+    assert [epoch.epoch for epoch in here.records.epochs(trial)] == [1, 2, 3]
+    assert not (here.records.folder / trial / "error.txt").exists()
+
+
+def test_an_error_fails_at_once_and_the_rest_continues(desk: MakeDesk) -> None:
+    here = desk()
+    trial = here.take()
+    here.driver.reported(
+        trial, StepReport(Status.FAILED, reason="ValueError: no", traceback="T", failure=FailureKind.ERROR)
+    )
+    assert here.status(trial) is Status.FAILED
+    assert not here.driver.ending.is_asked
+    assert here.take() != trial
+
+
+def test_fail_fast_stops_at_the_first(desk: MakeDesk) -> None:
+    here = desk(fail_fast=True)
+    here.driver.reported(here.take(), StepReport(Status.FAILED, reason="no", failure=FailureKind.ERROR))
+    assert here.driver.ending.now.is_set()
+
+
+@pytest.mark.parametrize(("keep", "stays"), [(False, False), (True, True)])
+def test_the_checkpoint_of_a_finished_trial_stays_on_request(desk: MakeDesk, keep: bool, stays: bool) -> None:
+    here = desk(keep=keep)
+    trial = here.take()
+    here.records.checkpoint(trial).mkdir()
+    here.epochs(trial, 1, 2, 3, end=Status.FINISHED)
+    assert here.records.checkpoint(trial).exists() is stays
+
+
+def test_an_interrupted_sweep_notes_what_was_under_way(desk: MakeDesk) -> None:
+    here = desk()
+    trial = here.take()
+    here.epochs(trial, 1)
+    here.driver.effects.interrupt()
+    assert here.status(trial) is Status.INTERRUPTED
+    others = TrialLocks(here.records.folder)
+    assert others.acquire(trial)
+    others.close()
+
+
+def test_a_trial_that_another_sweep_trains_is_left_to_it(desk: MakeDesk) -> None:
+    here, there = desk(), desk()
+    theirs = there.take()
+    assert here.take() != theirs
+    assert here.driver.next() is None
+    there.epochs(theirs, 1, 2, 3, end=Status.FINISHED)
+    here.driver.queue._waiting = {trial: (0.0, one) for trial, (_, one) in here.driver.queue._waiting.items()}
+    assert here.driver.next() is None
+    assert here.driver.state[theirs].status is Status.FINISHED
+
+
+def test_a_full_disk_pauses_new_trials_and_says_so_once(desk: MakeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = desk()
+    with monkeypatch.context() as patch:
+        patch.setattr(disk_module, "MIN_FREE_MIB", 1e12)
+        assert here.driver.next() is None
+        assert here.driver.next() is None
+    assert here.said.getvalue().count("paused: ") == 1
+    assert here.driver.next() is not None
+    assert here.said.getvalue().splitlines()[-1] == "there is room again: the sweep continues"
+
+
+def test_what_cannot_be_written_is_written_later(desk: MakeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk_module, "WAIT_S", 0.0)
+    here = desk()
+    trial = here.take()
+    append, failures = TrialRecords.append, [OSError(errno.ENOSPC, "No space left on device")] * 2
+
+    def full(self: TrialRecords, trial: str, epoch: Epoch) -> None:
+        if failures:
+            raise failures.pop()
+        append(self, trial, epoch)
+
+    monkeypatch.setattr(TrialRecords, "append", full)
+    here.epochs(trial, 1)
+    assert [epoch.epoch for epoch in here.records.epochs(trial)] == [1]
+    assert here.said.getvalue().count("No space left on device") == 1
+
+
+def test_other_errors_of_the_disk_are_not_waited_for(desk: MakeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = desk()
+    trial = here.take()
+
+    def broken(self: TrialRecords, trial: str, epoch: Epoch) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(TrialRecords, "append", broken)
+    with pytest.raises(OSError, match="Input/output"):
+        here.epochs(trial, 1)
+
+
+def test_an_earlier_attempt_of_other_code_is_forgotten(desk: MakeDesk, tmp_path: Path) -> None:
+    trial = expand(spec(**AXES)).trials[0]
+    records = Results(tmp_path).records
+    recorded(records, trial, Status.INTERRUPTED, values=[0.5], commit="dead" * 10)
+    records.checkpoint(trial.trial).mkdir()
+    here = desk()
+    assert here.take() == trial.trial
+    assert records.epochs(trial.trial) == []
+    assert not records.checkpoint(trial.trial).exists()
+
+
+@pytest.mark.parametrize(
+    ("write", "call"),
+    [
+        ("begin", 1),
+        ("append", 1),
+        ("describe", 1),
+        ("append", 3),
+        ("keep_evaluation", 1),
+        ("end", 1),
+        ("drop_checkpoint", 2),  # the first one is of `begin`
+    ],
+)
+def test_a_kill_before_any_write_loses_nothing(
+    desk: MakeDesk, monkeypatch: pytest.MonkeyPatch, write: str, call: int
+) -> None:
+    here = desk()
+    other, task = here.take(), here.driver.next()
+    here.epochs(other, 1, 2, 3, end=Status.FINISHED)
+    assert task is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(TrialRecords, write, killing(getattr(TrialRecords, write), call))
+        with pytest.raises(Killed):
+            train(here, task.trial)
+    here.driver.effects.locks.close()
+
+    again = desk()
+    for trial in again.driver.state.pending():  # its worker resumes from the checkpoint after the second epoch
+        assert again.take() == trial.trial == task.trial
+        again.epochs(trial.trial, *range(min(again.driver.state[trial.trial].epochs, 2) + 1, 4), end=Status.FINISHED)
+    assert again.status(task.trial) is Status.FINISHED
+    assert [epoch.epoch for epoch in again.records.epochs(task.trial)] == [1, 2, 3]
+    assert again.records.evaluation(task.trial) == REPORT
+    assert again.driver.next() is None
+    assert again.driver.state.done == 2
+
+
+def killing(original: Callable[..., object], call: int) -> Callable[..., object]:
+    """The function, which ends the process before its `call`-th call."""
+    calls = iter(range(1, call + 1))
+
+    def counted(*args: object, **named: object) -> object:
+        if next(calls) == call:
+            raise Killed
+        return original(*args, **named)
+
+    return counted
+
+
+def train(here: Desk, trial: str) -> None:
+    here.driver.started(trial)
+    here.records.checkpoint(trial).mkdir()
+    here.epochs(trial, 1, 2, 3, end=Status.FINISHED)

@@ -1,0 +1,123 @@
+"""Ray's private interfaces: an upgrade that renames one fails here by name; the code works without it."""
+
+import subprocess
+import sys
+from functools import reduce
+from importlib import import_module
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+
+from experiments.cluster.check import check
+from experiments.ray_internals import draining_nodes, end_monitor, has_autoscaler, launcher_check
+
+ROOT = Path(__file__).parents[2]
+
+INTERFACES: list[tuple[str, str, dict[str, Any], str]] = [
+    ("ray._private.state", "state.get_draining_nodes", {}, "draining_nodes"),
+    ("ray._private.worker", "_global_node", {}, "end_monitor"),
+    ("ray._private.node", "Node.kill_monitor", {"self": None, "check_alive": False}, "end_monitor"),
+    ("ray.autoscaler.v2.utils", "is_autoscaler_v2", {"fetch_from_server": True}, "has_autoscaler"),
+    ("ray.autoscaler._private.util", "prepare_config", {"config": {}}, "launcher_check"),
+    ("ray.autoscaler._private.util", "validate_config", {"config": {}}, "launcher_check"),
+]
+
+
+@pytest.mark.parametrize(("module", "name", "arguments", "function"), INTERFACES)
+def test_ray_has_the_interface(module: str, name: str, arguments: dict[str, Any], function: str) -> None:
+    try:
+        found = reduce(getattr, name.split("."), import_module(module))
+        if callable(found):
+            signature(found).bind(**arguments)
+    except (ImportError, AttributeError, TypeError) as error:
+        pytest.fail(
+            f"Ray {ray.__version__} lacks {module}.{name} as experiments/ray_internals.py calls it ({error}):"
+            f" adapt {function}(), which now takes its fallback"
+        )
+
+
+def break_interface(monkeypatch: pytest.MonkeyPatch, module: str, name: str, kind: str) -> None:
+    """Remove the module or the attribute, or give the function another parameter."""
+    if kind == "module":
+        monkeypatch.setitem(sys.modules, module, None)
+        return
+    *owners, last = name.split(".")
+    owner = reduce(getattr, owners, import_module(module))
+    if kind == "attribute":
+        monkeypatch.delattr(owner, last)
+    else:
+        monkeypatch.setattr(owner, last, lambda renamed, /, more: None)
+
+
+KINDS = pytest.mark.parametrize("kind", ["module", "attribute", "parameter"])
+
+
+@pytest.mark.parametrize("kind", ["module", "class", "parameter"])
+def test_without_the_state_no_node_drains(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    if kind == "class":
+        monkeypatch.delattr("ray._private.state.GlobalState.get_draining_nodes")
+    else:
+        break_interface(monkeypatch, "ray._private.state", "state.get_draining_nodes", kind)
+    assert draining_nodes() == frozenset()
+
+
+class NodeWithoutMonitor:
+    """A node of a Ray that renamed `kill_monitor`."""
+
+
+class NodeOfOtherParameters:
+    """A node of a Ray whose `kill_monitor` takes other parameters."""
+
+    def kill_monitor(self) -> None:
+        raise AssertionError("called with a parameter that it lacks")
+
+
+@pytest.mark.parametrize("node", [NodeWithoutMonitor(), NodeOfOtherParameters()])
+def test_a_monitor_that_cannot_be_ended_keeps_running(monkeypatch: pytest.MonkeyPatch, node: object) -> None:
+    monkeypatch.setattr("ray._private.worker._global_node", node)
+    end_monitor()
+
+
+@pytest.mark.parametrize("kind", ["module", "attribute"])
+def test_without_the_worker_module_the_monitor_keeps_running(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    break_interface(monkeypatch, "ray._private.worker", "_global_node", kind)
+    end_monitor()
+
+
+@KINDS
+def test_without_the_autoscaler_utilities_no_cluster_grows(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    break_interface(monkeypatch, "ray.autoscaler.v2.utils", "is_autoscaler_v2", kind)
+    assert has_autoscaler() is False
+
+
+@KINDS
+@pytest.mark.parametrize("name", ["prepare_config", "validate_config"])
+def test_without_rays_check_the_schema_checks_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, name: str
+) -> None:
+    break_interface(monkeypatch, "ray.autoscaler._private.util", name, kind)
+    assert launcher_check() is None
+    text = (ROOT / "cluster.yaml").read_text(encoding="utf-8")
+    (tmp_path / "constraints.txt").write_bytes((ROOT / "constraints.txt").read_bytes())
+    (tmp_path / "good.yaml").write_text(text, encoding="utf-8")
+    verdict = check(tmp_path / "good.yaml")
+    assert verdict.problems == ()
+    assert any("good.yaml: checked against Ray's JSON schema alone: Ray 2." in note for note in verdict.notes)
+    (tmp_path / "bad.yaml").write_text(text.replace("cluster_name: ottt", "cluster_nam: ottt"), encoding="utf-8")
+    assert any("'cluster_nam'" in line for line in check(tmp_path / "bad.yaml").problems)
+
+
+def test_a_worker_and_a_driver_start_without_any_of_them() -> None:
+    """In a new process: the modules must not be bound when they are imported."""
+    modules = sorted({module for module, *_ in INTERFACES} - {"ray._private.node"})
+    code = (
+        "import sys; import ray.tune, ray.job_submission, ray.util.scheduling_strategies, ray.autoscaler;"
+        f"sys.modules.update(dict.fromkeys({modules}));"
+        "import experiments.worker.trainable, experiments.cluster.nodes, experiments.cluster.launcher;"
+        "print(experiments.worker.trainable.is_leaving())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
