@@ -21,10 +21,11 @@ import ottt
 from ottt.config.trial import TrialConfig
 from ottt.data.info import DATASETS, DataInfo
 from ottt.functional.kernels import compiled
+from ottt.functional.precision import DTYPES
 from ottt.loss import step_loss
 from ottt.models.base import Network
 from ottt.modules import Context, Conv2d, Linear, Spikes
-from ottt.rules import DTYPES, detached
+from ottt.rules import detached
 
 Step = Callable[[], object]
 

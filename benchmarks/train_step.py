@@ -22,6 +22,7 @@ import typer
 
 from benchmarks import contestants
 from benchmarks.contestants import Case
+from ottt.functional.precision import float32_products
 
 RESULTS = Path(__file__).parent / "results"
 CONTESTANTS = {name: getattr(contestants, name) for name in ("ours", "unfused", "jelly", "floor")}
@@ -44,7 +45,8 @@ def main(
     cells = product(models.split(","), precisions.split(","), time_steps.split(","), batches.split(","))
     for model, precision, steps, batch in cells:
         case = Case(model, precision, int(steps), int(batch), SIZES.get(model, 32), device)
-        rows.append(measure(case, rounds))
+        with float32_products(precision):
+            rows.append(measure(case, rounds))
         print(_line(rows[-1]), flush=True)
     file = RESULTS / f"{date.today()}-train-step-{device}.json"
     file.parent.mkdir(exist_ok=True)

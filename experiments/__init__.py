@@ -3,6 +3,9 @@
 `experiments.Sweep` is imported on first use, so that the command starts fast.
 """
 
+import sys
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,3 +20,25 @@ def __getattr__(name: str) -> Any:
     from experiments.sweep import Sweep
 
     return Sweep
+
+
+def _refuse_mixture() -> None:
+    """Stop where Python would import `ottt` or `analysis` from another place than this package.
+
+    Raises:
+        ImportError: a file or folder of that name lies on Python's path before the right one.
+        SystemExit: the same, with a line on stderr, for the command.
+    """
+    place = Path(__file__).resolve().parents[1]
+    for name in ("ottt", "analysis"):
+        spec = find_spec(name)
+        origin = Path(spec.origin).resolve() if spec is not None and spec.origin else None
+        if origin != place / name / "__init__.py":
+            problem = f"{name} must be the package in {place}, got {origin}: rename it, or leave its folder"
+            if Path(sys.argv[0]).name in ("ottt", "-m"):
+                print(f"error: {problem}", file=sys.stderr)
+                raise SystemExit(2)
+            raise ImportError(problem)
+
+
+_refuse_mixture()

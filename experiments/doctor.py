@@ -16,10 +16,10 @@ from analysis.store.uri import explained
 from experiments.cluster.shared_storage import Ask, Seen, look
 from experiments.costs.gpu_share import gpus_here
 from experiments.results.folder import Results, shown
+from experiments.results.provenance import DISTRIBUTION, Provenance, code_hash, git_problem, own_version
 from experiments.sweep_spec.studies import find_spec, studies
 from ottt.errors import UserError, first_line
 
-DISTRIBUTION = "ottt-lab"
 MIN_FREE_GIB = 2.0
 MAX_SKEW_S = 2.0  # difference between two clocks
 _SHOWN = ("torch", "torchvision", "ray", "mlflow")
@@ -59,6 +59,7 @@ def examine(results: Results, spec: str | None) -> Iterator[Check]:
         spec: spec to check; None: the studies that ship with this package.
     """
     yield packages()
+    yield code()
     yield disk(results.root)
     yield clock(results.root)
     yield store(results)
@@ -75,6 +76,15 @@ def packages() -> Check:
         return Check("packages", found, "not installed, so no requirement was checked: pip install -e .")
     unmet = [problem for one in wanted if one.marker is None and (problem := _unmet(one)) is not None]
     return Check("packages", found, f"install {', '.join(unmet)}" if unmet else None)
+
+
+def code() -> Check:
+    """The code that results would be attributed to."""
+    commit, made = Provenance.current().commit, f"version {own_version()}, sources {code_hash()}"
+    found = f"{made}, commit {commit[:10]}" if commit is not None else f"{made}, no commit"
+    if (problem := git_problem()) is None:
+        return Check("code", found)
+    return Check("code", f"{found}: {problem}", "fix git, so that results name their commit")
 
 
 def disk(root: Path) -> Check:

@@ -3,8 +3,11 @@
 `tests/experiments/test_ray_internals.py` names the interface that an upgrade of Ray has renamed.
 """
 
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterable
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 MISSING = (ImportError, AttributeError, TypeError)  # a module, a name or a parameter is gone
@@ -55,6 +58,44 @@ def has_autoscaler() -> bool:
         return bool(is_autoscaler_v2(fetch_from_server=True))
     except MISSING:
         return False
+
+
+def same_imports() -> dict[str, Any]:
+    """Arguments of `ray.init` with which workers import modules from where this process does.
+
+    Interface: `JobConfig(_py_driver_sys_path=...)`, seen in Ray 2.60; Ray appends the current folder to that list, and
+        each worker puts the entries, one after the other, in front of its own `sys.path`.
+    Purpose: otherwise workers import from the current folder first, whatever this process imports: another copy of
+        these packages there would train the trials.
+    Fallback: Ray's own way; a worker that imported other code refuses to train (`experiments.worker.trainable`).
+    """
+    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:  # a submitted job: Ray sets up its paths, without this folder
+        return {}
+    try:
+        from ray.job_config import JobConfig
+
+        return {"job_config": JobConfig(_py_driver_sys_path=_FixedList(reversed(_own_paths())))}
+    except MISSING:
+        return {}
+
+
+class _FixedList(list[str]):
+    """A list that stays as it was made."""
+
+    def __bool__(self) -> bool:
+        return True  # an empty one too: Ray would take another list in its place
+
+    def extend(self, further: Iterable[str]) -> None:
+        """Ignore `further`."""
+
+
+def _own_paths() -> list[str]:
+    """Where this process looks for modules before it looks into its Python installation."""
+    installed = tuple({sys.prefix, sys.base_prefix})
+    places = [Path(entry).absolute() for entry in sys.path]
+    return [
+        str(place) for place in places if place.exists() and not any(place.is_relative_to(one) for one in installed)
+    ]
 
 
 def launcher_check() -> Callable[[dict[str, Any]], None] | None:

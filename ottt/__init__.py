@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from ottt.models.registry import register_model as register_model
     from ottt.rules import build_rule as build_rule
     from ottt.rules import register_rule as register_rule
+    from ottt.training.divergence import Diverged as Diverged
     from ottt.training.load_data import register_dataset as register_dataset
     from ottt.training.metrics import register_metric as register_metric
-    from ottt.training.trainer import Diverged as Diverged
     from ottt.training.trainer import Trainer as Trainer
     from ottt.training.trainer import TrainResult as TrainResult
     from ottt.training.trainer import train as train
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Diverged": "ottt.training.trainer",
+    "Diverged": "ottt.training.divergence",
     "EvalReport": "ottt.evalreport",
     "TrainResult": "ottt.training.trainer",
     "Trainer": "ottt.training.trainer",

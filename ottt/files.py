@@ -1,10 +1,11 @@
 """Files that several processes share: atomic replacement and locks. Standard library only."""
 
 import fcntl
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 from uuid import uuid4
 
 
@@ -54,3 +55,15 @@ def try_lock(path: Path) -> TextIO | None:
             return None
         raise
     return file
+
+
+def damaged_member(file: BinaryIO) -> str | None:
+    """A member of the zip archive in `file` that does not have its CRC-32; None without one, or if it is no archive.
+
+    Raises:
+        zipfile.BadZipFile: the archive's directory is damaged; other errors can be raised too.
+    """
+    if not zipfile.is_zipfile(file):
+        return None
+    with zipfile.ZipFile(file) as archive:
+        return archive.testzip()

@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 from ottt import names
 from ottt.config.trial import TrialConfig
 from ottt.functional.kernels import EAGER, Kernels
+from ottt.functional.precision import DTYPES
 from ottt.loss import step_loss
 from ottt.models.base import Network
 from ottt.modules import ConsumableState, Context, State, Trace
@@ -239,8 +240,6 @@ def _draw_steps(time_steps: int, k: int, generator: torch.Generator | None) -> f
     device = "cpu" if generator is None else generator.device
     return frozenset(torch.randperm(time_steps, generator=generator, device=device)[:k].tolist())
 
-
-DTYPES: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 RuleBuilder = Callable[[Settings, TrialConfig], Rule]
 

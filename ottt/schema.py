@@ -18,7 +18,7 @@ class Status(StrEnum):
     RUNNING = "running"
     FINISHED = "finished"  # trained all its epochs
     STOPPED_EARLY = "stopped-early"  # ended by a scheduler: never averaged with finished trials
-    DIVERGED = "diverged"  # loss NaN or infinite: a result
+    DIVERGED = "diverged"  # a loss or a parameter became NaN or infinite: a result
     OUT_OF_MEMORY = "out-of-memory"
     FAILED = "failed"  # raised an error; the reason is in Tag.REASON
     INTERRUPTED = "interrupted"  # by the user or a crash of the driver: will be rerun
@@ -52,6 +52,7 @@ class Tag(StrEnum):
     STATUS = "ottt.status"  # a value of Status
     REASON = "ottt.reason"  # one line: why the trial failed
     COMMIT = "ottt.git_commit"
+    CODE = "ottt.code"  # hash of the sources of the packages that determine results
     DIRTY = "ottt.git_dirty"  # "true" when the work tree differed from the commit
     VERSIONS = "ottt.versions"  # "python 3.11.7, torch 2.15.0, ..."
     DEVICE = "ottt.device"  # "cpu: 2 x Intel ..." | "cuda: NVIDIA H200"

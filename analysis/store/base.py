@@ -23,7 +23,7 @@ class StoredRun:
         id: MLflow's run id.
         name: readable name.
         started, ended: ms since 1970; `ended` is None for a run that has not ended.
-        artifacts: URI of its artifacts.
+        artifacts: URI of its artifacts, as `analysis.store.addresses.located` finds them.
         tags: all tags.
         params: params as text; empty unless asked for.
         metrics: last value of each metric; empty unless asked for.

@@ -14,6 +14,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from analysis.store.addresses import beside, local_path, located
 from analysis.store.base import Kind, StoredRun, fingerprint
 from analysis.store.mlflow_internals import BulkUnavailable, bulk_history, last_steps
 from analysis.store.points import PointCollector, Points, restored
@@ -41,6 +42,7 @@ class ClientStore:
     def __init__(self, uri: str, *, page: int = PAGE) -> None:
         self._uri = uri
         self._page = page
+        self._artifacts = beside(uri)
         try:
             self._client = MlflowClient(tracking_uri=uri)
         except MlflowException as error:
@@ -79,6 +81,8 @@ class ClientStore:
 
     def text(self, run: StoredRun, artifact: str) -> str:
         """See `Store`."""
+        if self._artifacts is not None and (place := local_path(run.artifacts)) is not None:
+            return (place / artifact).read_text(encoding="utf-8")
         with _errors_in_one_line(self._uri), TemporaryDirectory() as folder:
             return Path(self._client.download_artifacts(run.id, artifact, folder)).read_text(encoding="utf-8")
 
@@ -89,7 +93,7 @@ class ClientStore:
             for start in range(0, len(experiments), EXPERIMENTS):
                 batch = list(experiments[start : start + EXPERIMENTS])
                 search = partial(self._client.search_runs, batch, query, max_results=self._page, order_by=order)
-                found += map(_stored, _all_pages(search))
+                found += (_stored(run, self._artifacts) for run in _all_pages(search))
         return sorted(found, key=attrgetter("started", "id"))
 
     def _experiments(self, sweep: str | None) -> list[str]:
@@ -133,14 +137,14 @@ class ClientStore:
         return self._uncut(metric, runs[:middle]) + self._uncut(metric, runs[middle:])
 
 
-def _stored(run: Run) -> StoredRun:
+def _stored(run: Run, folder: Path | None) -> StoredRun:
     info, data = run.info, run.data
     return StoredRun(
         info.run_id,
         info.run_name,
         info.start_time,
         info.end_time,
-        info.artifact_uri,
+        located(info.artifact_uri, folder),
         data.tags,
         data.params,
         {key: restored(value) for key, value in data.metrics.items()},

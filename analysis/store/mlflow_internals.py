@@ -12,9 +12,13 @@ All were seen in MLflow 3.17. If an upgrade removes one, `tests/analysis/store/t
 `MlflowClient._tracking_client.store.engine`: the SQLAlchemy engine of a client of a database.
     Without it, `database_engine` returns None: connections stay open until the process ends, and what SQLite has in
     its write-ahead log stays beside the database file, so a copy of that file alone can lack the latest values.
+`mlflow.tracking._tracking_service.utils._artifact_repos_cache`: where a process found the artifacts of each run id.
+    Without it, a process that writes to a folder of results and then to its copy writes artifacts into the first only.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -63,3 +67,9 @@ def database_engine(client: "MlflowClient") -> Any | None:
     for name in ("_tracking_client", "store", "engine"):
         found = getattr(found, name, None)
     return found
+
+
+def forget_addresses() -> None:
+    """Forget where the artifacts of runs are: MLflow remembers it by run id, which a copied store shares."""
+    with suppress(ImportError, AttributeError):
+        import_module("mlflow.tracking._tracking_service.utils")._artifact_repos_cache.clear()

@@ -1,9 +1,7 @@
 """Opens the store at a tracking URI with the reader that fits it."""
 
-from pathlib import Path
-
 from analysis.store.base import Store
-from analysis.store.uri import is_database, set_up_mlflow
+from analysis.store.uri import is_database, set_up_mlflow, sqlite_file
 from ottt.errors import UserError
 
 
@@ -18,7 +16,8 @@ def open_store(uri: str) -> Store:
         from analysis.store.sql import SqlStore
 
         # SQLite would create the file and MLflow its tables; a reader must not.
-        if uri.startswith("sqlite:") and not Path(uri.partition(":///")[2]).is_file():
+        file = sqlite_file(uri)
+        if file is not None and not file.is_file():
             raise UserError(f"store must be an existing MLflow store, got {uri}: no such file")
         return SqlStore(uri)
     from analysis.store.mlflow_client import ClientStore  # loads MLflow, which takes seconds

@@ -3,13 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import Connection, Select, case, column, create_engine, func, null, select, table
 from sqlalchemy.exc import DBAPIError
 
+from analysis.store.addresses import beside, local_path, located
 from analysis.store.base import Kind, StoredRun, fingerprint
 from analysis.store.points import PointCollector, Points, restored
 from analysis.store.uri import shown_uri
@@ -35,6 +34,7 @@ class SqlStore:
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
+        self._artifacts = beside(uri)
 
     def runs(self, kind: Kind, *, sweep: str | None = None, values: bool = True) -> list[StoredRun]:
         """See `Store`."""
@@ -59,7 +59,7 @@ class SqlStore:
                 name,
                 started,
                 ended,
-                artifacts,
+                located(artifacts, self._artifacts),
                 tags[id],
                 params.get(id, {}),
                 metrics.get(id, {}),
@@ -104,9 +104,9 @@ class SqlStore:
 
     def text(self, run: StoredRun, artifact: str) -> str:
         """See `Store`."""
-        address = urlsplit(run.artifacts)
-        if address.scheme in ("", "file"):
-            return (Path(unquote(address.path)) / artifact).read_text(encoding="utf-8")
+        folder = local_path(run.artifacts)
+        if folder is not None:
+            return (folder / artifact).read_text(encoding="utf-8")
         from analysis.store.mlflow_client import ClientStore
 
         return ClientStore(self._uri).text(run, artifact)

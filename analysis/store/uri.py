@@ -1,6 +1,7 @@
 """Tracking URIs, MLflow's settings, and its errors in one line. Standard library only."""
 
 import os
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from ottt.errors import first_line
@@ -30,6 +31,13 @@ def set_up_mlflow() -> None:
 def is_database(uri: str) -> bool:
     """Whether the tracking URI names a database rather than a server."""
     return uri.partition(":")[0].partition("+")[0] in _DATABASES
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file that the tracking URI names, absolute; None for other kinds of store."""
+    if uri.partition(":")[0].partition("+")[0] != "sqlite":
+        return None
+    return Path(uri.partition(":///")[2].partition("?")[0]).absolute()
 
 
 def shown_uri(uri: str) -> str:

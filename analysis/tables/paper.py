@@ -6,7 +6,8 @@ fractions, each run at its best test epoch. Cite the paper, not this file.
 """
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from analysis.lookup import known_metric, planned_axes
 from analysis.statistics import Estimate, estimate
 from analysis.tables.epoch_selection import LAST, PAPER, RULES
 from analysis.tables.footnotes import left_out_note, metric_note
+from analysis.tables.protocol import INPUT, KEYS, UNKNOWN, differences
 from analysis.tables.variants import variants
 from analysis.text import numbers
 from analysis.text.columns import TextColumn, columns, done, settings
@@ -55,6 +57,9 @@ class Against:
             epochs: mean number of epochs of finished trials.
             published, published_sd, published_n: mean, standard deviation and number of runs; NaN if not stated.
             difference: mean - published.
+            input: what the pixels held of which the published number was measured, a value of data.frames.values;
+                NaN for still images.
+            unlike: settings that are not as in the paper, see `analysis.tables.protocol.differences`.
             standard_errors: difference / sqrt(sd^2 / n + published_sd^2 / published_n); NaN if either
                 spread is unknown.
     """
@@ -69,7 +74,7 @@ class Against:
 
 @cache
 def published() -> pd.DataFrame:
-    """The file: data, model, T, rule, update, metric, mean, sd, n, best; NaN for what the paper does not state."""
+    """The file: data, model, T, rule, update, metric, mean, sd, n, best, input; NaN for what there is not."""
     return pd.read_csv(FILE)
 
 
@@ -81,22 +86,25 @@ def against_paper(runs: pd.DataFrame, *, metric: str = "test/top1") -> Against:
     """
     known, rule = known_metric(metric), runs.attrs.get("rule", LAST)
     axes = planned_axes(runs)
-    matched = [setting for setting in MATCHED.values() if setting in runs.columns]
-    found = variants(runs, metric=metric, settings=tuple(dict.fromkeys((*axes, *matched))))
+    recorded = [key for key in (*MATCHED.values(), *KEYS) if key in runs.columns]
+    found = variants(runs, metric=metric, settings=tuple(dict.fromkeys((*axes, *recorded))))
     rows: list[dict[str, Any]] = []
+    inputs: list[tuple[str, str, str]] = []
     for variant in found:
         reported = _reporteds().get((metric, *(variant.settings.get(key) for key in MATCHED.values())))
         if reported is not None:
             identity = {"variant": variant.id, "label": variant.label} | {axis: variant.settings[axis] for axis in axes}
             measured = {"epochs": variant.means["epochs"], "values": dict(variant.values)}
             mean = estimate(list(variant.values.values()))
-            rows.append({**identity, **variant.counts, **measured, **_compared(mean, reported)})
+            origin = {"input": reported["input"], "unlike": differences(variant.settings)}
+            rows.append({**identity, **variant.counts, **measured, **_compared(mean, reported), **origin})
+            inputs.append((variant.settings["data.name"], variant.settings.get(INPUT) or "count", reported["input"]))
     if not rows:
         raise UserError(f"against paper needs a variant with a published {metric}, {_data_sets(metric)}")
     table = pd.DataFrame(rows)
     for axis in axes:
         table[axis] = pd.Series([row[axis] for row in rows], dtype=object)
-    notes = _notes(table, known, rule, len(found))
+    notes = _notes(table, known, rule, len(found), inputs)
     return Against(runs.attrs.get("sweep", ""), known, rule, axes, notes, table)
 
 
@@ -129,12 +137,41 @@ def _data_sets(metric: str) -> str:
     return f"which there is for {sets} with the paper's network and T" if sets else "which there is for none"
 
 
-def _notes(table: pd.DataFrame, metric: Metric, rule: str, variants: int) -> tuple[str, ...]:
+def _unlike_note(table: pd.DataFrame) -> str:
+    """Which settings are not as in the paper, and in how many variants."""
+    found = Counter(difference for differences in table["unlike"] for difference in differences)
+    agree = "Data set, network, time steps and update rule agree"
+    if not found:
+        return f"{agree}, and so does every other recorded setting."
+    total = len(table)
+    listed = ", ".join(
+        text if count == total else f"{text} in {count} of {total} variants" for text, count in found.items()
+    )
+    return f"{agree}. Not as in the paper, whose value is in brackets: {listed}."
+
+
+def _input_notes(inputs: Sequence[tuple[str, str, str]]) -> list[str]:
+    """Which input was used where published numbers are of another, and what is not known of the paper."""
+    original = sorted({used for _, used, published in inputs if published == "original"})
+    names = [data for data in dict.fromkeys(data for data, *_ in inputs) if data in UNKNOWN]
+    notes = [f"The paper's {UNKNOWN[data]} for {data} are not known." for data in names]
+    if original:
+        notes.append(
+            "The published numbers of cifar10_dvs are of data.frames.values=original, in which counts wrap and one"
+            f" polarity masks the other; measured: {', '.join(original)}."
+        )
+    return notes
+
+
+def _notes(
+    table: pd.DataFrame, metric: Metric, rule: str, variants: int, inputs: Sequence[tuple[str, str, str]]
+) -> tuple[str, ...]:
     unlike = "" if rule == PAPER else " The paper's are at each run's best test epoch: --rule paper does the same here."
     candidates = [
         metric_note(metric, RULES[rule]),
         f"published: {CITATION}, collected from secondary sources; ± is the standard deviation over runs.{unlike}",
-        "Data set, network, time steps and update rule agree; other settings may not, epochs and splits among them.",
+        _unlike_note(table),
+        *_input_notes(inputs),
         "SE: the difference over its standard error, from both spreads; none where either is unknown.",
         f"Without a published number: {variants - len(table)} of {variants} variants." if variants > len(table) else "",
         left_out_note(table, metric),
@@ -155,7 +192,12 @@ def _against_columns(result: Against, *, detailed: bool) -> list[TextColumn]:
         TextColumn("published ± sd", tuple(_published_mean(row) for row in records)),
         TextColumn("difference", tuple(numbers.signed(row["difference"]) for row in records)),
         TextColumn("SE", tuple(numbers.signed(row["standard_errors"], 2) for row in records)),
+        TextColumn("protocol", tuple(_protocol(row["unlike"]) for row in records), numeric=False),
     ]
+
+
+def _protocol(unlike: Sequence[str]) -> str:
+    return f"{len(unlike)} differ" if unlike else "as published"
 
 
 def _published_mean(row: dict[Any, Any]) -> str:

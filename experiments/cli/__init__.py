@@ -3,12 +3,15 @@
 import os
 import sys
 import traceback
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 from typing import NoReturn
 
 import typer
 
 from experiments.cli import cluster, datasets, doctor, mlflow, report, results, runs, sweep, sync, trial
 from experiments.interrupt import EXIT_INTERRUPTED
+from experiments.tracking.redact import Screen
 from ottt.errors import UserError
 
 __all__ = ["app", "main"]
@@ -38,9 +41,15 @@ app.command("doctor")(doctor.doctor)
 
 
 def main() -> int:
-    """Run the command; returns the exit status. Errors become lines on stderr."""
+    """Run the command; returns the exit status. Errors become lines on stderr. Secrets are not printed."""
+    with redirect_stdout(Screen(sys.stdout)), redirect_stderr(Screen(sys.stderr)):
+        return _main()
+
+
+def _main() -> int:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
+        _refuse_deleted_folder()
         status: int = app(arguments, prog_name="ottt", standalone_mode=False) or 0
         if status == EXIT_INTERRUPTED:
             _exit_at_once(status)
@@ -53,6 +62,13 @@ def main() -> int:
         for line in _lines(error):
             print(f"error: {line}", file=sys.stderr)
         return EXIT_USER if isinstance(error, UserError | typer.TyperException) else EXIT_FAILURE
+
+
+def _refuse_deleted_folder() -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise UserError("the current folder must exist, but it was deleted: change to another one") from None
 
 
 def _exit_at_once(status: int) -> NoReturn:

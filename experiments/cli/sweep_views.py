@@ -2,7 +2,7 @@
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -79,11 +79,12 @@ def plan(
     """
     from experiments.costs.estimate import estimated
     from experiments.sweep import Sweep
+    from experiments.tracking.shown_plan import shown_plan
 
     sweep = Sweep.from_file(spec, overrides=with_plugins(overrides, plugin), results=results)
     for note in sweep.plan().notes:
         print(f"note: {note}", file=sys.stderr)
-    current = sweep.status()
+    current = replace(sweep.status(), plan=shown_plan(sweep.plan()))
     cost = estimated(sweep.spec, sweep.place.records) if estimate else None
     if as_json:
         print(json.dumps(current.to_json() | {"estimate": None if cost is None else cost.to_json()}, indent=2))
@@ -103,9 +104,10 @@ def status(sweep: SweepArgument, results: ResultsOption = None, as_json: JsonOpt
     Example: ottt sweep status quickstart
     """
     from experiments.planning.status import SweepStatus
+    from experiments.tracking.shown_plan import shown_plan
 
     place = Results.at(results)
-    current = SweepStatus.of(place.read_plan(sweep_name(sweep, place)), place)
+    current = SweepStatus.of(shown_plan(place.read_plan(sweep_name(sweep, place))), place)
     print(json.dumps(current.to_json() | {"running": current.running}, indent=2) if as_json else current.text())
 
 
@@ -121,10 +123,12 @@ def export(
     Example: ottt sweep export quickstart --to quickstart-results
     """
     from analysis import load
+    from experiments.tracking.redact import redacted
+    from experiments.tracking.shown_plan import shown_plan
 
     place = Results.at(results)
     name = sweep_name(sweep, place)
-    stored, spec = place.read_plan(name), place.spec_of(name).read_text(encoding="utf-8")
+    stored, spec = shown_plan(place.read_plan(name)), redacted(place.spec_of(name).read_text(encoding="utf-8"))
     runs, history = load.runs(name, store=place.store), load.history(name, store=place.store)
     target = folder or Path(name)
     try:

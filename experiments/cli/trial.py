@@ -133,13 +133,16 @@ def _load_trainer(checkpoint: Path, config: str | None, overrides: list[str]) ->
     """A trainer whose network has the weights of `checkpoint`; other settings can differ from training."""
     from ottt.config.load import load_config
     from ottt.models.reference_weights import load_reference_weights
-    from ottt.training.checkpoint import read_checkpoint
+    from ottt.training.checkpoint import UnusableState, load_weights, read_checkpoint
     from ottt.training.trainer import Trainer
 
     state = read_checkpoint(checkpoint)
-    if "config" in state and "trial" in state:
+    if "trial" in state:
         trainer = Trainer(load_config(state["config"], overrides))
-        trainer.net.load_state_dict(state["net"])
+        try:
+            load_weights(trainer.net, state["net"])
+        except UnusableState as error:
+            raise UserError(f"{checkpoint}: {error}") from error
         return trainer
     if config is None:
         raise UserError(f"{checkpoint}: a checkpoint of the original code needs --config, got none")

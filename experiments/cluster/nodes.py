@@ -13,7 +13,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from experiments.cluster.access import refuse_silent
 from experiments.interrupt import Ending, Interrupted, signal_handlers_kept
-from experiments.ray_internals import end_monitor, has_autoscaler
+from experiments.ray_internals import end_monitor, has_autoscaler, same_imports
 from experiments.sweep_spec.run_settings import Share
 from ottt.errors import UserError
 
@@ -50,12 +50,13 @@ def connected() -> Iterator[None]:
 
 
 def _start(address: str) -> None:
+    common = {"log_to_driver": False, "logging_level": logging.CRITICAL, **same_imports()}
     if address == "local":
-        ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
+        ray.init(address=address, include_dashboard=False, **common)
         end_monitor()
     else:
         refuse_silent(address)
-        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+        ray.init(address=address, **common)
 
 
 def resources() -> dict[str, float]:

@@ -106,9 +106,7 @@ def _batch_seconds(trainer: "Trainer") -> tuple[float, int]:
     for index, (inputs, labels) in enumerate(islice(batches, WARM_UP + BATCHES)):
         if index <= WARM_UP:
             clock, count = _now(trainer), 0
-        trainer.rule.train_batch(
-            trainer.net, trainer.optimizer, inputs, labels, generator=trainer.masks, scaler=trainer.scaler
-        )
+        trainer.train_batch(inputs, labels)
         count += 1
         if index >= WARM_UP and _now(trainer) - clock > BUDGET_S:
             break

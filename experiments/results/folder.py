@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from analysis.store.addresses import beside
 from analysis.store.plan import Plan
 from analysis.store.uri import is_database
 from experiments.results.stop_request import StopRequest
@@ -46,7 +47,11 @@ class Results:
     @property
     def artifacts(self) -> Path | None:
         """Folder of artifacts; None if a tracking server chooses it."""
-        return self.root / "artifacts" if is_database(self.store) else None
+        return self.artifacts_of(self.store)
+
+    def artifacts_of(self, store: str) -> Path | None:
+        """Folder of the artifacts of a store: beside a SQLite file, here for other databases; None: a server chooses."""
+        return beside(store) or (self.root / "artifacts" if is_database(store) else None)
 
     def write_plan(self, plan: Plan, spec: str) -> None:
         """Store the plan of a sweep for `read_plan`, and the text of its spec for `spec_of`."""

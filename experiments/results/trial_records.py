@@ -32,7 +32,8 @@ class Record:
         status: status of the trial.
         reason: why it failed, in one line.
         started, ended: seconds since 1970.
-        commit, dirty, diff, versions, host: code and machine that ran the sweep, see `experiments.results.provenance`.
+        commit, dirty, diff, code, versions, host: code and machine that ran the sweep, see
+            `experiments.results.provenance`.
         device: device that trained the trial.
         data_digest: hash of the data set and its split.
     """
@@ -47,6 +48,7 @@ class Record:
     commit: str | None = None
     dirty: bool = False
     diff: str | None = None
+    code: str | None = None
     versions: str = ""
     host: str = ""
     device: str | None = None

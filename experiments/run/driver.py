@@ -57,12 +57,19 @@ class Driver:
                 self.queue.postpone(task.trial, time.monotonic(), wait=BUSY_WAIT_S)
             elif (record := self.resume.done_elsewhere(task.trial, self.state)) is not None:
                 self.queue.complete(task.trial)
-                self.state.adopt(task.trial, record.status, self.effects.records.epochs(task.trial))
-                self.effects.announce(task.trial)
-                self.effects.locks.release(task.trial)
+                self.effects.adopt(task.trial, record.status)
+            elif self.resume.lacks_only_its_end(self.state[task.trial].trial):
+                self.queue.complete(task.trial)
+                self.effects.apply(self._end_of_a_killed_run(task.trial))
             else:
                 return task
         return None
+
+    def _end_of_a_killed_run(self, trial: str) -> Change:
+        """The driver that trained the trial was killed after the last write before its end; see `Effects.apply`."""
+        self.state.adopt(trial, Status.INTERRUPTED, self.effects.records.epochs(trial))
+        drops = not self.effects.spec.checkpoints.keep
+        return Change(trial, drops_checkpoint=drops, end=End(Status.FINISHED), releases=True)
 
     def _next_task(self) -> Task | None:
         while (task := self.queue.next(time.monotonic())) is None and self._supply():
@@ -167,6 +174,7 @@ class Driver:
             commit=code.commit,
             dirty=code.dirty,
             diff=code.diff,
+            code=code.code,
             versions=code.versions,
             host=code.host,
         )

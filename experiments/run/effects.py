@@ -69,10 +69,10 @@ class Effects:
     def apply(self, change: Change) -> None:
         """Carry out a change.
 
-        The order is such that the process can end between any two steps. Until `records.end`, the trial is resumed from
-        its last checkpoint, or from nothing, and gives the same numbers again; an end that is missing after the last
-        write before it is added by the next run (`experiments.run.resume`). The tracking store is filled from the
-        records, so what it lacks is written by the next run.
+        The order is such that the process can end between any two steps. Until `records.end`, the next run resumes the
+        trial from its last checkpoint, or from nothing, and it gives the same numbers again; a trial that has all its
+        epochs and its evaluation lacks nothing but its end, which the next run adds. The tracking store is filled from
+        the records, so the next run writes what it lacks.
         """
         trial, records = change.trial, self.records
         if change.attempt is not None:
@@ -89,11 +89,11 @@ class Effects:
             self.disk.write(records.describe, trial, device=origin.device, data_digest=origin.data_digest)
         if change.evaluation is not None:
             self.disk.write(records.keep_evaluation, trial, change.evaluation)
+        if change.drops_checkpoint:
+            records.drop_checkpoint(trial)
         if change.end is not None:
             end = change.end
             self.disk.write(records.end, trial, end.status, reason=end.reason, traceback=end.traceback)
-        if change.drops_checkpoint:
-            records.drop_checkpoint(trial)
         self.state.apply(change)
         for message in change.messages:
             self.display.print(message)
@@ -101,6 +101,12 @@ class Effects:
         self.tracking.update(trial)
         if change.releases:
             self.locks.release(trial)
+
+    def adopt(self, trial: str, status: Status) -> None:
+        """Take over a result that another sweep recorded while this one waited for the trial."""
+        self.state.adopt(trial, status, self.records.epochs(trial))
+        self.announce(trial)
+        self.locks.release(trial)
 
     def announce(self, trial: str) -> None:
         """Show and track a trial whose record another run wrote."""

@@ -12,6 +12,8 @@ from rich.text import Text
 
 from analysis.text.terminal import duration
 from experiments.run.state import SweepState
+from experiments.tracking.redact import redactor
+from experiments.tracking.shown_plan import shown_plan
 from ottt.schema import Status
 
 LINE_PERIOD_S = 10.0  # between two plain lines
@@ -29,6 +31,7 @@ class ProgressDisplay:
     def __init__(self, state: SweepState, console: Console) -> None:
         self._state = state
         self._console = console
+        self._redact = redactor()
         self._live = Live(get_renderable=self._render, console=console, transient=True)
         self._last_line = time.monotonic()
 
@@ -47,8 +50,8 @@ class ProgressDisplay:
             self.print(self._line())
 
     def print(self, text: str) -> None:
-        """Print a line, above the bar if there is one."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        """Print a line, above the bar if there is one; secrets in it are replaced."""
+        self._console.print(self._without_secrets(text), markup=False, highlight=False, soft_wrap=True)
 
     def update(self) -> None:
         """Print a line if one is due and there is no bar."""
@@ -60,7 +63,18 @@ class ProgressDisplay:
     def _render(self) -> RenderableType:
         bar = Table.grid(padding=(0, 1))
         bar.add_row(ProgressBar(total=1.0, completed=self._state.share, width=_BAR_WIDTH), Text(self._counts()))
-        return Group(bar, Text(self._best(), overflow="ellipsis", no_wrap=True))
+        return Group(bar, Text(self._without_secrets(self._best()), overflow="ellipsis", no_wrap=True))
+
+    def _without_secrets(self, text: str) -> str:
+        """The text as it is shown: labels as in tables, in which variants differ that only a secret tells apart."""
+        redacted = self._redact(text)
+        if redacted == text:
+            return text
+        plan = self._state.plan
+        labels = {trial.label: one.label for trial, one in zip(plan.trials, shown_plan(plan).trials, strict=True)}
+        for label in sorted(labels, key=len, reverse=True):
+            text = text.replace(label, labels[label])
+        return self._redact(text)
 
     def _line(self) -> str:
         return "; ".join(filter(None, [f"{self._state.plan.name}: {self._counts()}", self._best()]))

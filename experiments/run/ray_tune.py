@@ -55,12 +55,14 @@ class Workers:
         checkpoints: when they do.
         metric: the metric that a scheduler looks at.
         request: tells workers that they should end soon.
+        code: hash of the code that they must run, see `experiments.results.provenance.code_hash`.
     """
 
     records: TrialRecords
     checkpoints: Checkpoints
     metric: str
     request: StopRequest
+    code: str
 
 
 def run_trials(
@@ -203,7 +205,9 @@ def _report(error: BaseException) -> StepReport:
         failure = FailureKind.RESET
     elif isinstance(error, ray.exceptions.RayActorError) and error.preempted:
         failure = FailureKind.PREEMPTED
-    return StepReport(status, reason=reason_of(origin), traceback=storable(str(error)), failure=failure)
+    # An actor that could not be made: the cause is the last line of a long text.
+    line = -1 if isinstance(origin, ray.exceptions.ActorDiedError) and "creation task" in str(origin) else 0
+    return StepReport(status, reason=reason_of(origin, line=line), traceback=storable(str(error)), failure=failure)
 
 
 def _placement(config: Mapping[str, Any]) -> tune.PlacementGroupFactory:

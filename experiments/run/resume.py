@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from experiments.planning.plan import Trial
-from experiments.results.provenance import Provenance
+from experiments.results.provenance import DISTRIBUTION, Provenance
 from experiments.results.trial_records import Record, TrialRecords
 from experiments.run.state import SweepState
 from ottt.schema import WITHOUT_RESULT, Status
+
+OPEN = frozenset({Status.RUNNING, Status.INTERRUPTED})  # a trial that is to be resumed
 
 
 class WhichTrials(StrEnum):
@@ -29,20 +31,18 @@ class ResumePolicy:
         records: records of all trials.
         provenance: the code as it is now.
         which: which trials to run.
-        keeps_checkpoints: whether a finished trial's checkpoint stays.
         since: when this run began, seconds since 1970.
     """
 
     records: TrialRecords
     provenance: Provenance
     which: WhichTrials
-    keeps_checkpoints: bool = False
     since: float = field(default_factory=time.time)
 
     def take_stock(self, state: SweepState, trials: Iterable[Trial]) -> None:
         """Note in `state` how `trials` stand, and which of them are to run."""
         for trial in trials:
-            record = self._completed(trial)
+            record = self.records.read(trial.trial)
             if self._is_to_run(record, state):
                 state.plan_to_run(trial.trial)
             elif record is not None:
@@ -63,19 +63,37 @@ class ResumePolicy:
         is_new = record.ended is not None and record.ended >= self.since
         return record if is_new or self.which is not WhichTrials.ALL else None
 
-    def reuse_notes(self, state: SweepState) -> list[str]:
-        """Sentences on results that the code of another commit made."""
-        counts: Counter[str | None] = Counter()
+    def lacks_only_its_end(self, trial: Trial) -> bool:
+        """Whether all of a trial is recorded, by this very code, except that it has ended."""
+        record = self.records.read(trial.trial)
+        if record is None or record.status not in OPEN or self.starts_fresh(trial.trial):
+            return False
+        has_epochs = len(self.records.epochs(trial.trial)) >= trial.config.epochs
+        return has_epochs and self.records.has_evaluation(trial.trial)
+
+    def notes(self, state: SweepState) -> list[str]:
+        """Sentences on trials that other code finished or began."""
+        finished: Counter[str] = Counter()
+        begun: Counter[str] = Counter()
         for one in state:
-            record = self.records.read(one.trial.trial) if one.status in state.plan.done else None
-            if record is not None and record.commit != self.provenance.commit:
-                counts[record.commit] += 1
-        here = _short(self.provenance.commit)
+            record = self.records.read(one.trial.trial)
+            if record is None or self._is_own(record):
+                continue
+            if one.status in state.plan.done:
+                finished[_place(record)] += 1
+            elif one.is_pending and record.status in OPEN and self.which is WhichTrials.MISSING:
+                begun[_place(record)] += 1
+        now = f"the code is now at {_place(self.provenance)}"
         return [
-            f"{count} results were made at commit {_short(commit)}, the code is now at {here}:"
-            " --rerun trains them again"
-            for commit, count in counts.items()
+            *(f"{n} results were made at {place}, {now}: --rerun trains them again" for place, n in finished.items()),
+            *(f"{n} unfinished trials were begun at {place}, {now}: they begin anew" for place, n in begun.items()),
         ]
+
+    def _is_own(self, record: Record) -> bool:
+        """Whether this code wrote the record; earlier versions recorded their commit alone."""
+        if record.code is None or self.provenance.code is None:
+            return record.commit == self.provenance.commit
+        return record.code == self.provenance.code
 
     def _is_to_run(self, record: Record | None, state: SweepState) -> bool:
         match self.which:
@@ -86,22 +104,10 @@ class ResumePolicy:
             case WhichTrials.MISSING:
                 return not state.plan.is_done(record)
 
-    def _completed(self, trial: Trial) -> Record | None:
-        """The record; with its end, if the driver was killed after the last write before it.
 
-        See the order of writes in `experiments.run.effects`.
-        """
-        record = self.records.read(trial.trial)
-        if record is None or record.status not in (Status.RUNNING, Status.INTERRUPTED):
-            return record
-        has_all = len(self.records.epochs(trial.trial)) >= trial.config.epochs
-        if not (has_all and self.provenance.same_code(record) and self.records.has_evaluation(trial.trial)):
-            return record
-        self.records.end(trial.trial, Status.FINISHED)
-        if not self.keeps_checkpoints:
-            self.records.drop_checkpoint(trial.trial)
-        return self.records.read(trial.trial)
-
-
-def _short(commit: str | None) -> str:
-    return "unknown" if commit is None else commit[:10]
+def _place(made: Record | Provenance) -> str:
+    """The code that made something, in words: its commit, else its version."""
+    if made.commit is not None:
+        return f"commit {made.commit[:10]}{' with changes' if made.dirty else ''}"
+    name, _, number = made.versions.partition(",")[0].partition(" ")
+    return f"version {number}" if name == DISTRIBUTION else "an unknown version"

@@ -11,7 +11,7 @@ from rich.console import Console
 from experiments.interrupt import EXIT_INTERRUPTED, Ending, interruptible
 from experiments.planning.plan import SweepPlan
 from experiments.results.folder import Results
-from experiments.results.provenance import Provenance
+from experiments.results.provenance import Provenance, git_problem
 from experiments.results.stop_request import StopRequest
 from experiments.results.trial_locks import TrialLocks
 from experiments.run.disk import Disk
@@ -80,15 +80,20 @@ def run_sweep(
         provenance = Provenance.current()
         tracking = _tracking(plan, results, provenance)
         state = SweepState(plan)
-        resume = ResumePolicy(results.records, provenance, which, keeps_checkpoints=plan.spec.checkpoints.keep)
+        resume = ResumePolicy(results.records, provenance, which)
         resume.take_stock(state, plan.trials)
         with ProgressDisplay(state, console) as display:
-            for note in resume.reuse_notes(state):
+            for note in [*_git_notes(), *resume.notes(state)]:
                 display.print(f"note: {note}")
             disk = Disk(results.root, ending=ending, say=display.print)
             locks = TrialLocks(results.records.folder)
             effects = Effects(results, state, display, tracking, disk, locks)
             return _run(effects, resume, ending, request, fail_fast=fail_fast)
+
+
+def _git_notes() -> list[str]:
+    problem = git_problem()
+    return [] if problem is None else [f"the commit of the code is not recorded: {problem}"]
 
 
 def _tracking(plan: SweepPlan, results: Results, provenance: Provenance) -> BackgroundWriter:

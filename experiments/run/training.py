@@ -10,6 +10,7 @@ from experiments.cluster.shared_storage import refuse_unshared
 from experiments.costs.gpu_share import auto_share, spread
 from experiments.interrupt import Ending, Interrupted
 from experiments.planning.plan import Trial
+from experiments.results.provenance import code_hash, code_on_host
 from experiments.results.stop_request import StopRequest
 from experiments.run.driver import Driver
 from experiments.run.effects import Effects
@@ -44,13 +45,14 @@ def train(effects: Effects, resume: ResumePolicy, ending: Ending, request: StopR
         nodes.check_shares(shares(spec.resources, gpu=gpu))
         if len(nodes.nodes()) > 1:
             refuse_unshared(results.root, nodes.on_every_node)
+            _refuse_other_code()
         effects.open(artifacts.of_cluster(nodes.nodes()))
         queue = TaskQueue(retries=spec.retries)
         source = variant_source(spec, state, queue, resume)
         driver = Driver(state, queue, source, resume, effects, ending, gpu=gpu, fail_fast=fail_fast)
         run_trials(
             driver,
-            workers=Workers(results.records, spec.checkpoints, spec.metric, request),
+            workers=Workers(results.records, spec.checkpoints, spec.metric, request, code_hash()),
             scheduler=_scheduler(effects),
             ahead=_ahead(spec),
             folder=results.root / "ray" / spec.name,
@@ -75,6 +77,18 @@ def shares(resources: Resources, *, gpu: float) -> dict[str, Share]:
     for index, row in enumerate(resources.variants):
         found[f"resources.variants.{index}"] = resources.share(row.when, gpu=gpu)
     return found
+
+
+def _refuse_other_code() -> None:
+    """Stop before a trial trains on a machine with other sources than this one's.
+
+    Raises:
+        UserError: one line per machine.
+    """
+    there = nodes.on_every_node(code_on_host)
+    other = [host for host, code in there if code != code_hash()]
+    if other:
+        raise UserError(*(f"{host}: must have the same code as the driver, got other sources" for host in other))
 
 
 def _ahead(spec: SweepSpec) -> int:

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -12,6 +13,7 @@ from ottt import schema
 from ottt.config.messages import describe
 from ottt.config.trial import TrialConfig
 from ottt.config.yaml_reader import KeyPath, split_keys
+from ottt.data.info import empty_part
 
 if TYPE_CHECKING:
     from experiments.sweep_spec.spec import SweepSpec
@@ -260,9 +262,21 @@ def _held_out(spec: "SweepSpec") -> Iterator[Problem]:
     if getattr(spec, user) is None or not spec.metric.startswith("val/"):
         return
     varied = [(path, values) for path, values in _varied(spec) if path[-1] == "data.val_fraction"]
-    for path, values in varied or [((user,), (spec.base.data.val_fraction,))]:
+    for path, values in [*varied, *_searched(spec, "data.val_fraction")] or [((user,), (spec.base.data.val_fraction,))]:
         if 0 in values:
             yield path, f"{user} looks at {spec.metric}: data.val_fraction must be > 0, got {values[values.index(0)]}"
+        if path[0] == "search":  # otherwise the variants as a whole are checked
+            numbers = (value for value in values if isinstance(value, float))
+            parts = {value: spec.base.data.samples.parts(value) for value in numbers}
+            yield from ((path, empty_part(value, *counts)) for value, counts in parts.items() if counts is not None)
+
+
+def _searched(spec: "SweepSpec", key: str) -> Iterator[tuple[KeyPath, tuple[Any, ...]]]:
+    """The ends of the domain of a searched setting; nothing if it is not searched, or has no domain."""
+    if spec.search is None or key not in spec.search.space:
+        return
+    with suppress(ValueError):
+        yield ("search", "space", key), domain(spec.search.space[key]).ends
 
 
 def _meant(word: str, known: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from experiments.planning.plan import SweepPlan
 from experiments.results.provenance import source_diff
 from experiments.results.trial_records import Epoch
-from experiments.tracking.redact import redacted
+from experiments.tracking.shown_plan import shown_plan
 from experiments.tracking.trial_plot import draw
 from ottt.evalreport import EvalReport
 from ottt.schema import PLAN_ARTIFACT, SPEC_ARTIFACT
@@ -30,7 +30,7 @@ STATES = "checkpoint"  # folder
 
 def of_sweep(plan: SweepPlan, spec: str) -> dict[str, str]:
     """The spec of the sweep and the table of its trials."""
-    return {SPEC_ARTIFACT: redacted(spec), PLAN_ARTIFACT: json.dumps(plan.to_json(), indent=1)}
+    return {SPEC_ARTIFACT: spec, PLAN_ARTIFACT: json.dumps(shown_plan(plan).to_json(), indent=1)}
 
 
 def of_process() -> dict[str, str]:
@@ -45,7 +45,7 @@ def of_process() -> dict[str, str]:
     diff = source_diff()
     files = {ENVIRONMENT: json.dumps(environment, indent=1)}
     if diff:
-        files[DIFF] = redacted(diff) if len(diff) <= LONGEST_DIFF else f"{len(diff)} characters: too long to keep\n"
+        files[DIFF] = diff if len(diff) <= LONGEST_DIFF else f"{len(diff)} characters: too long to keep\n"
     return files
 
 

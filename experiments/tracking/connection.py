@@ -3,11 +3,11 @@
 import logging
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.store.mlflow_internals import database_engine
-from analysis.store.uri import set_up_mlflow
+from analysis.store.mlflow_internals import database_engine, forget_addresses
+from analysis.store.uri import set_up_mlflow, sqlite_file
+from experiments.tracking.addresses import correct_addresses
 from ottt.files import locked
 
 if TYPE_CHECKING:
@@ -17,7 +17,9 @@ _SQLITE = "sqlite:///"
 
 
 def connect(store: str) -> "MlflowClient":
-    """Connect to the store at a tracking URI. A SQLite file is made if need be, and can be read while it is written.
+    """Connect to the store at a tracking URI, to write.
+
+    A SQLite file is made if need be, and can be read while it is written; artifacts are written beside it.
 
     Raises:
         sqlite3.Error: the file cannot be opened; MLflow would retry for minutes.
@@ -27,9 +29,10 @@ def connect(store: str) -> "MlflowClient":
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    if not store.startswith(_SQLITE):
+    forget_addresses()
+    path = sqlite_file(store)
+    if path is None:
         return MlflowClient(store)
-    path = Path(store.removeprefix(_SQLITE))
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path.with_name(f"{path.name}.lock")):  # MLflow must not create its tables twice at once
         if not path.exists():
@@ -40,6 +43,7 @@ def connect(store: str) -> "MlflowClient":
             made.replace(path)
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
+            correct_addresses(connection, path.parent)
         return MlflowClient(store)
 
 

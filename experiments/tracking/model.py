@@ -23,7 +23,7 @@ from ottt.errors import UserError
 from ottt.evaluation.classifier import Classifier
 from ottt.models.registry import build_model
 from ottt.schema import Tag
-from ottt.training.checkpoint import read_checkpoint
+from ottt.training.checkpoint import NEWEST, UnusableState, load_weights, read_checkpoint
 
 MODEL = "model"  # folder of the artifacts
 EXAMPLE = 2  # samples; the export takes a batch of one for a fixed size
@@ -53,16 +53,25 @@ def log_model(
     with TemporaryDirectory() as name:
         folder = Path(name)
         source = checkpoint or records.final_checkpoint(trial) or _downloaded(run, store, folder)
+        if source.is_dir():
+            source /= NEWEST  # the previous one is not the network whose results the run has
         state = read_checkpoint(source)
         if state.get("trial") != trial:
             raise UserError(f"{source}: must be a checkpoint of trial {trial}, got one of {state.get('trial')}")
-        save(state, folder / MODEL, device=device)
+        try:
+            save(state, folder / MODEL, device=device)
+        except UnusableState as error:
+            raise UserError(f"{source}: {error}") from error
         connect(store).log_artifacts(run.id, str(folder / MODEL), MODEL)
     return f"runs:/{run.id}/{MODEL}"
 
 
 def save(state: dict[str, Any], folder: Path, *, device: str) -> None:
-    """Write the network of a checkpoint as an MLflow model into `folder`, which must not exist."""
+    """Write the network of a checkpoint as an MLflow model into `folder`, which must not exist.
+
+    Raises:
+        UnusableState: the weights are not those of its configuration.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*Any type hint is inferred as AnyType")  # about MLflow's own code
         import mlflow.pytorch
@@ -71,7 +80,7 @@ def save(state: dict[str, Any], folder: Path, *, device: str) -> None:
 
     config = load_config(state["config"])
     net = build_model(config)
-    net.load_state_dict(state["net"])
+    load_weights(net, state["net"])
     model = Classifier(net, config).to(device).eval().requires_grad_(False)
     example = _example(config)
     classes = config.data.samples.classes

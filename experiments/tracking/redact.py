@@ -1,13 +1,23 @@
-"""Removes passwords and other secrets from text before it is stored or shown."""
+"""Removes passwords and other secrets from what is stored in MLflow or shown. Standard library only.
 
+Text passes one gate on its way to MLflow, `experiments.tracking.run.RunWriter`, and one on its way to the terminal,
+`Screen`, around every `ottt` command. The settings of a sweep were replaced before, see
+`experiments.tracking.shown_plan`; lines that are cut to a width, before they were cut.
+"""
+
+import json
+import mmap
 import os
 import re
-from collections.abc import Callable, Mapping
-from urllib.parse import urlsplit
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+from urllib.parse import quote, urlsplit
 
 SHORTEST = 6  # characters of a secret; shorter values also occur in ordinary text
 
 _SECRET_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|API_?KEY|ACCESS_KEY|PRIVATE_KEY", re.IGNORECASE)
+_LONG_LINE = 16  # characters of a line of a secret of several lines
 _IN_ADDRESS = re.compile(r"(?<=://)[^/@\s]+:[^/@\s]+(?=@)")  # user:password
 
 
@@ -33,11 +43,55 @@ def redactor(environment: Mapping[str, str] | None = None) -> Callable[[str], st
     return redact
 
 
+def holds_secret(file: Path) -> bool:
+    """Whether a secret of the environment stands in the file as it is."""
+    if file.stat().st_size == 0:
+        return False
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return any(content.find(secret.encode()) >= 0 for secret in _secrets(os.environ))
+
+
+class Screen:
+    """A stream that replaces secrets in what is written to it; in everything else it is the stream within.
+
+    Args:
+        stream: where the text goes.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._redact = redactor()
+
+    def write(self, text: str) -> int:
+        """Write `text` without its secrets; those that are cut across two calls are not seen."""
+        self._stream.write(self._redact(text))
+        return len(text)
+
+    def writelines(self, lines: Iterator[str]) -> None:
+        """Write every line."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 def _secrets(environment: Mapping[str, str]) -> list[str]:
     """Values to hide, the longest first, since one can contain another."""
     named = {value for name, value in environment.items() if _SECRET_NAME.search(name)}
     in_addresses = {password for value in environment.values() if (password := _password(value)) is not None}
-    return sorted((value for value in named | in_addresses if len(value) >= SHORTEST), key=len, reverse=True)
+    forms = {form for secret in named | in_addresses if len(secret) >= SHORTEST for form in _forms(secret)}
+    return sorted(forms, key=len, reverse=True)
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """The secret as it may stand in text: as it is, quoted for JSON, YAML or an address, and its longer lines."""
+    yield secret
+    yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    yield secret.replace("'", "''")
+    yield quote(secret, safe="")
+    yield from (line for line in secret.split("\n") if len(line) >= _LONG_LINE)
 
 
 def _password(value: str) -> str | None:

@@ -1,4 +1,8 @@
-"""Writes one run in MLflow: only what the run does not have yet, so that writing can be repeated."""
+"""Writes one run in MLflow: only what the run does not have yet, so that writing can be repeated.
+
+All that a run holds passes here, and secrets in it are replaced: in its name, tags, params and text artifacts. Tags
+that identify (`_EXACT`) and the plan, whose settings have been replaced one by one, stay as they are.
+"""
 
 import json
 import math
@@ -8,9 +12,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from analysis.store.points import restored
 from experiments.results.trial_records import Epoch, Record
-from experiments.tracking.redact import redactor
-from ottt.schema import Tag
+from experiments.tracking.redact import holds_secret, redacted, redactor
+from ottt.schema import PLAN_ARTIFACT, Tag
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -21,6 +26,10 @@ MAX_PARAMS = 100
 MAX_DIGEST = 36  # characters
 
 TIMED = ("time/", "perf/", "mem/")  # metrics that differ when the same trial is run again
+
+# Tags by which runs are found and judged: hashes, numbers and fixed words.
+_EXACT = frozenset(Tag) - {Tag.LABEL, Tag.REASON, Tag.VERSIONS, Tag.DEVICE}
+KEPT_BACK = "not-here.txt"  # in place of a file that holds a secret
 
 _T = TypeVar("_T")
 Point = tuple[str, int]  # metric, step
@@ -59,9 +68,18 @@ class RunWriter:
             bool(run.inputs and run.inputs.dataset_inputs),
         )
 
+    @classmethod
+    def create(
+        cls, client: "MlflowClient", experiment: str, name: str, tags: Mapping[str, str], started: int | None
+    ) -> Self:
+        """Make a run in an experiment; `started`: ms since 1970, None: now."""
+        name, tags = redacted(name), _without_secrets(tags)
+        created = client.create_run(experiment, start_time=started, tags=tags, run_name=name)
+        return cls(client, created.info.run_id, name, "RUNNING", created.info.start_time, None, tags)
+
     def has(self, tags: Mapping[str, str], *, ended: int) -> bool:
         """Whether the run ended at `ended` with these tags: they are written last, so that it is complete."""
-        return self.ended == ended and all(self.tags.get(key) == value for key, value in tags.items())
+        return self.ended == ended and _without_secrets(tags).items() <= self.tags.items()
 
     def contradicts(self, record: Record, epochs: Sequence[Epoch]) -> bool:
         """Whether the run holds numbers of another attempt that differ from the record."""
@@ -77,6 +95,7 @@ class RunWriter:
 
     def rename(self, name: str) -> None:
         """Rename the run to `name`."""
+        name = redacted(name)
         if self.name != name:
             self.client.update_run(self.id, name=name)
             self.name = name
@@ -107,6 +126,7 @@ class RunWriter:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         if not self.has_data:
+            name = redacted(name)
             data = Dataset(name, digest[:MAX_DIGEST], source_type="ottt", source=json.dumps({"name": name}))
             self.client.log_inputs(self.id, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])])
             self.has_data = True
@@ -115,21 +135,28 @@ class RunWriter:
         """Add artifacts by their path; one of the same path is replaced."""
         if not files:
             return
+        redact = redactor()
         with TemporaryDirectory() as folder:
             for name, content in files.items():
+                if isinstance(content, str) and name != PLAN_ARTIFACT:
+                    content = redact(content)
                 path = Path(folder) / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content.encode() if isinstance(content, str) else content)
             self.client.log_artifacts(self.id, folder)
 
     def add_file(self, file: Path, folder: str) -> None:
-        """Add a file as an artifact in `folder`."""
-        self.client.log_artifact(self.id, str(file), folder)
+        """Add a file as an artifact in `folder`, or a note in its place if it holds a secret: it must stay exact."""
+        if holds_secret(file):
+            self.add_files({f"{folder}/{KEPT_BACK}": f"{file.name} holds a secret: it is with the records only\n"})
+        else:
+            self.client.log_artifact(self.id, str(file), folder)
 
     def set_status(self, tags: Mapping[str, str], status: str, ended: int | None) -> None:
         """Write tags and status, after everything else; `ended`: end of a run that is not RUNNING, None: now."""
         from mlflow.entities import RunTag
 
+        tags = _without_secrets(tags)
         changed = [RunTag(key, value) for key, value in tags.items() if self.tags.get(key) != value]
         if changed:
             self.client.log_batch(self.id, tags=changed)
@@ -139,13 +166,18 @@ class RunWriter:
             self.client.update_run(self.id, status=status)
         elif status != "RUNNING":
             self.client.set_terminated(self.id, status, end_time=ended)
-        self.tags, self.status, self.ended = dict(tags), status, ended
+        self.tags, self.status, self.ended = tags, status, ended
 
     def _load_points(self) -> dict[Point, float]:
         if self.points is None:
             histories = (self.client.get_metric_history(self.id, key) for key in self.metrics)
             self.points = {(point.key, point.step): point.value for history in histories for point in history}
         return self.points
+
+
+def _without_secrets(tags: Mapping[str, str]) -> dict[str, str]:
+    redact = redactor()
+    return {key: value if key in _EXACT else redact(value) for key, value in tags.items()}
 
 
 def _points_of(epochs: Iterable[Epoch]) -> Iterator[tuple[Point, float, int]]:
@@ -155,8 +187,9 @@ def _points_of(epochs: Iterable[Epoch]) -> Iterator[tuple[Point, float, int]]:
             yield (key, epoch.epoch), value, int(epoch.time * 1000)
 
 
-def _same(left: float, right: float) -> bool:
-    return left == right or (math.isnan(left) and math.isnan(right))
+def _same(stored: float, value: float) -> bool:
+    """Whether the store holds `value`; in place of infinity it holds the largest float."""
+    return restored(stored) == restored(value) or (math.isnan(stored) and math.isnan(value))
 
 
 def _batches(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:

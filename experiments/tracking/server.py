@@ -83,7 +83,7 @@ class Server:
         words = [sys.executable, "-m", "mlflow", "server", "--host", self.host, "--port", str(self.port)]
         words += ["--workers", str(self.workers), "--uvicorn-opts", f"--loop {LOOP}"]
         words += ["--allowed-hosts", ",".join(allowed)]
-        words += ["--artifacts-destination", str(self.results.root / "artifacts")]
+        words += ["--artifacts-destination", str(self.results.artifacts)]
         return [*words, "--app-name", "basic-auth"] if self.asks else words
 
     def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:

@@ -12,8 +12,8 @@ from experiments.results.provenance import Provenance
 from experiments.results.trial_records import Epoch, Record
 from experiments.tracking import artifacts
 from experiments.tracking.connection import connect, disconnect
-from experiments.tracking.redact import redacted
 from experiments.tracking.run import RunWriter
+from experiments.tracking.shown_plan import shown_plan
 from ottt.errors import UserError
 from ottt.evalreport import EvalReport
 from ottt.schema import MLFLOW_STATUS, SCHEMA_VERSION, SETTLED, Status, Tag
@@ -67,6 +67,7 @@ class MlflowSink:
 
     def open(self) -> None:
         """Find or create the experiment and the parent run, find the child runs; can be repeated after a failure."""
+        self._shown = _shown(self.plan)
         self._experiment = self._find_experiment()
         parents = self._one_run_per_value(Tag.SWEEP, "sweep")
         self._parent = parents.get(self.plan.name) or self._create(self.plan.name, self._parent_tags(), None)
@@ -78,7 +79,7 @@ class MlflowSink:
 
     def extend(self, plan: SweepPlan) -> None:
         """Replace the plan by one with more trials."""
-        self.plan = plan
+        self.plan, self._shown = plan, _shown(plan)
         self._parent.add_files(artifacts.of_sweep(plan, self._spec))
 
     def reconcile(
@@ -98,6 +99,7 @@ class MlflowSink:
             state: file of the last checkpoint, if it was kept.
         """
         tags = self._tags(trial, record)
+        name = self.plan.run_name(self._shown[trial.trial])
         ended = None if record.ended is None else _ms(record.ended)
         run = self._runs.get(trial.trial)
         if run is not None and ended is not None and run.has(tags, ended=ended):
@@ -106,9 +108,9 @@ class MlflowSink:
             self._client.delete_run(run.id)
             run = None
         if run is None:
-            run = self._create(self.plan.run_name(trial), tags, _ms(record.started))
+            run = self._create(name, tags, _ms(record.started))
             self._runs[trial.trial] = run
-        run.rename(self.plan.run_name(trial))
+        run.rename(name)
         run.add_params(record.config)
         run.add_metrics(epochs)
         if record.data_digest is not None:
@@ -161,8 +163,7 @@ class MlflowSink:
                 return found
 
     def _create(self, name: str, tags: Mapping[str, str], started: int | None) -> RunWriter:
-        created = self._client.create_run(self._experiment, start_time=started, tags=dict(tags), run_name=name)
-        return RunWriter(self._client, created.info.run_id, name, "RUNNING", created.info.start_time, None, dict(tags))
+        return RunWriter.create(self._client, self._experiment, name, tags, started)
 
     def _parent_tags(self) -> dict[str, str]:
         return {
@@ -171,6 +172,7 @@ class MlflowSink:
             Tag.SWEEP: self.plan.name,
             Tag.STATUS: Status.RUNNING,
             Tag.COMMIT: self._provenance.commit or "unknown",
+            Tag.CODE: self._provenance.code or "unknown",
             Tag.DIRTY: str(self._provenance.dirty).lower(),
             Tag.VERSIONS: self._provenance.versions,
         }
@@ -183,17 +185,23 @@ class MlflowSink:
             Tag.PARENT: self._parent.id,
             Tag.TRIAL: trial.trial,
             Tag.VARIANT: trial.variant,
-            Tag.LABEL: trial.label,
+            Tag.LABEL: self._shown[trial.trial].label,
             Tag.SEED: str(trial.seed),
             Tag.STATUS: record.status,
-            Tag.REASON: None if record.reason is None else redacted(record.reason),
+            Tag.REASON: record.reason,
             Tag.COMMIT: record.commit or "unknown",
+            Tag.CODE: record.code,
             Tag.DIRTY: str(record.dirty).lower(),
             Tag.VERSIONS: record.versions,
             Tag.DEVICE: record.device,
             Tag.DATA: record.data_digest,
         }
         return {key: str(value) for key, value in tags.items() if value is not None}
+
+
+def _shown(plan: SweepPlan) -> dict[str, Trial]:
+    """The trials by their hash, without secrets."""
+    return {trial.trial: trial for trial in shown_plan(plan).trials}
 
 
 def _precedence(run: RunWriter) -> tuple[bool, int, str]:

@@ -3,9 +3,8 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from analysis.store.uri import explained, is_database, shown_uri
+from analysis.store.uri import explained, shown_uri
 from experiments.planning.plan import SweepPlan, plan_in
 from experiments.results.folder import Results
 from experiments.results.provenance import Provenance
@@ -67,7 +66,7 @@ def _write(
         spec.to_yaml(),
         _provenance(records),
         store=store,
-        artifacts=_artifacts(store, results),
+        artifacts=results.artifacts_of(store),
         replay=True,
         states=spec.checkpoints.log,
     )
@@ -100,11 +99,4 @@ def _provenance(records: Mapping[str, Record]) -> Provenance:
     if not records:
         return Provenance.current()
     latest = max(records.values(), key=lambda record: record.started)
-    return Provenance(latest.commit, latest.dirty, latest.versions, latest.host, latest.diff)
-
-
-def _artifacts(store: str, results: Results) -> Path | None:
-    """Folder of artifacts: beside a SQLite file, with the records for other databases; None if a server chooses it."""
-    if store.startswith("sqlite:///"):
-        return Path(store.removeprefix("sqlite:///")).absolute().parent / "artifacts"
-    return results.root / "artifacts" if is_database(store) else None
+    return Provenance(latest.commit, latest.dirty, latest.versions, latest.host, latest.diff, latest.code)

@@ -1,5 +1,6 @@
 """The report of a worker to the driver after every step of a trial, with the kind of failure if it failed."""
 
+import re
 import traceback
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +14,8 @@ REPORT = "report"  # key of a step's StepReport in the result that Tune passes o
 EPOCH = "epoch"  # keys that a scheduler reads there: completed epochs ...
 SCORE = "score"  # ... and the sweep's metric
 MAX_REASON = 500  # characters
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class ResetFailed(Exception):
@@ -55,15 +58,15 @@ class StepReport:
     evaluation: EvalReport | None = None
 
 
-def reason_of(error: BaseException) -> str:
-    """`ValueError: message (file.py:12)`, in one line."""
+def reason_of(error: BaseException, *, line: int = 0) -> str:
+    """`ValueError: message (file.py:12)`, in one line: that `line` of the message."""
     lines = storable(str(error)).strip().splitlines()
-    text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    text = f"{type(error).__name__}: {lines[line].strip()}" if lines else type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     return text[:MAX_REASON] + where
 
 
 def storable(text: str) -> str:
-    """The text with `?` for characters that files and databases refuse: lone surrogates and NUL."""
-    return text.encode(errors="replace").decode().replace("\0", "?")
+    """The text without colours, with `?` for characters that files and databases refuse: lone surrogates and NUL."""
+    return _COLOUR.sub("", text).encode(errors="replace").decode().replace("\0", "?")

@@ -10,6 +10,7 @@ from ray import tune
 
 from experiments.garbage_collection import collection_paused
 from experiments.ray_internals import draining_nodes
+from experiments.results.provenance import ROOT, code_hash
 from experiments.results.stop_request import StopRequest
 from experiments.results.trial_records import Epoch, TrialRecords
 from experiments.sweep_spec.run_settings import Checkpoints, Share
@@ -25,7 +26,7 @@ from experiments.worker.step_report import (
 )
 from experiments.worker.usage import Usage
 from ottt.config.trial import TrialConfig
-from ottt.errors import first_line
+from ottt.errors import UserError, first_line
 from ottt.schema import Status
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class TrialTrainable(tune.Trainable):
         checkpoints: Checkpoints,
         metric: str,
         request: StopRequest,
+        code: str,
     ) -> None:
         """Take the first trial.
 
@@ -55,6 +57,7 @@ class TrialTrainable(tune.Trainable):
             checkpoints: when to write checkpoints.
             metric: metric that the sweep optimises.
             request: request to stop; once made, trials end before their next epoch.
+            code: hash of the code that the driver runs; this process refuses to train with another one.
         """
         with collection_paused():
             import ottt.training.trainer  # noqa: F401  # before the first trial waits for it
@@ -63,6 +66,7 @@ class TrialTrainable(tune.Trainable):
         self._records = records
         self._checkpoints = checkpoints
         self._request = request
+        self._is_foreign = code != code_hash()
         self._take(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -97,7 +101,7 @@ class TrialTrainable(tune.Trainable):
     def _attempt(self) -> StepReport:
         import torch
 
-        from ottt.training.trainer import Diverged
+        from ottt.training.divergence import Diverged
 
         try:
             return self._train()
@@ -112,11 +116,12 @@ class TrialTrainable(tune.Trainable):
 
     def _train(self) -> StepReport:
         """Train the next epoch; the checkpoint of the one before is written first, that of the last one at its end."""
+        if self._is_foreign:
+            raise UserError(f"{ROOT}: must hold the code that the sweep began with, got another: start the sweep again")
         if self._request.is_made or self._pauses():
             return self._ended(Status.INTERRUPTED, warning=None if self._trainer is None else self._save())
         if self._trainer is None:
-            self._trainer = self._make_trainer()
-            warning = None
+            self._trainer, warning = self._make_trainer()
         else:
             warning = self._save() if self._is_due() else None
         epoch = None
@@ -127,27 +132,34 @@ class TrialTrainable(tune.Trainable):
         if not self._trainer.done:
             return self._ended(Status.RUNNING, epoch=epoch, warning=warning)
         if self._checkpoints.keep:
-            warning = self._save()
+            warning = self._save() or warning
         return self._ended(Status.FINISHED, epoch=epoch, warning=warning)
 
-    def _make_trainer(self) -> "Trainer":
-        """Load the newest checkpoint whose epochs are all recorded; without one the trial starts from nothing."""
-        from ottt.errors import UserError
+    def _make_trainer(self) -> "tuple[Trainer, str | None]":
+        """Load the newest checkpoint whose epochs are all recorded; without one the trial starts from nothing.
+
+        Returns:
+            The trainer, and which checkpoints cannot be used, in one line: an older one gives the same numbers.
+        """
         from ottt.training.checkpoint import NEWEST, PREVIOUS
         from ottt.training.trainer import Trainer
 
         folder = self._records.checkpoint(self._trial)
+        problems: list[str] = []
         for path in (folder / NEWEST, folder / PREVIOUS):
             if not path.is_file():
                 continue
             trainer = Trainer(self._config)
             try:
                 trainer.load(path)
-            except UserError:  # damaged: an older checkpoint gives the same numbers
+            except UserError as error:
+                problems += error.problems
                 continue
             if trainer.epoch <= len(self._records.epochs(self._trial)):
-                return trainer
-        return Trainer(self._config)
+                break
+        else:
+            trainer = Trainer(self._config)
+        return trainer, f"{'; '.join(problems)}; continues after epoch {trainer.epoch}" if problems else None
 
     def _pauses(self) -> bool:
         return self._trainer is not None and self._until is not None and self._trainer.epoch >= self._until

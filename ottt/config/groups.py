@@ -29,6 +29,7 @@ class FramesConfig(Section):
 
     by: Literal["count", "time"] = "count"  # frames with equal numbers of events | of equal duration
     size: int | None = Field(None, ge=1)  # height and width, pixels; None: those of the sensor
+    values: Literal["count", "original"] = "count"  # events | input of cifar10_dvs in the paper: docs/data.md
     train_steps: int | None = Field(None, ge=1)  # T_train: frames drawn for each training batch, in order; None: all T
 
 
@@ -47,6 +48,8 @@ class DataConfig(Section):
     def samples(self) -> DataInfo:
         """The data set, with event frames of `frames.size`."""
         info, size = DATASETS[self.name], self.frames.size
+        if self.frames.values == "original" and "data.frames.values" not in self.unread():
+            info = replace(info, white=255)
         return replace(info, height=size, width=size) if info.events and size is not None else info
 
     def unread(self) -> frozenset[str]:
@@ -58,6 +61,8 @@ class DataConfig(Section):
             unread |= {f"data.frames.{key}" for key in FramesConfig.model_fields}
         if self.name == "imagenet":
             unread.add("data.augment.crop")
+        if self.name != "cifar10_dvs" or self.frames.values == "count":
+            unread.add("data.frames.values")  # also with its default: the setting was added later
         if self.val_fraction == 0:
             unread.add("data.split_seed")
         return frozenset(unread)
@@ -70,14 +75,17 @@ class ModelConfig(Section):
     width: float = Field(1.0, gt=0, allow_inf_nan=False)  # factor on the channels of every hidden layer
     classifier_hidden: int = Field(0, ge=0)  # VGG: neurons between the last convolution and the output; 0: none
     dropout: float = Field(0.0, ge=0, lt=1)  # dropout before the classifier, one mask per sequence
-    stochastic_depth: float = Field(0.0, ge=0, lt=1)  # ResNet: drop rate of the last block; increases linearly from 0
+    stochastic_depth: float = Field(0.0, ge=0, lt=1)  # ResNet: rate r at which blocks are dropped, see depth_draws
+    depth_draws: Literal["sample", "batch"] = (
+        "sample"  # rate r i/n in block i < n | r in all: the original's, see method
+    )
 
 
 class SurrogateConfig(Section):
     """Surrogate for the derivative of the Heaviside step."""
 
     name: SurrogateName = "sigmoid"
-    alpha: float = Field(4.0, gt=0)  # steepness
+    alpha: float = Field(4.0, gt=0)  # steepness; quasi_clamp: half the width of its window
 
 
 class NeuronConfig(Section):

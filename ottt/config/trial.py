@@ -19,9 +19,10 @@ from ottt.config.groups import (
     Section,
 )
 from ottt.config.messages import describe
+from ottt.config.revisions import revisions
 from ottt.config.scheduled_changes import Change, parse_changes, written
 from ottt.config.yaml_reader import flatten, merge, nest
-from ottt.data.info import DATASETS
+from ottt.data.info import DATASETS, empty_part
 from ottt.errors import UserError
 from ottt.names import RULES
 from ottt.plugins import load_plugin, owner
@@ -70,7 +71,7 @@ class TrialConfig(Section):
     epochs: int = Field(300, ge=1)
     batch_size: int = Field(128, ge=1)
     seed: int = Field(2022, ge=0, lt=2**63)
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # of weighted layers; membranes and parameters stay fp32
+    precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"  # of weighted layers; the rest is fp32; tf32: GPUs only
     compile: bool | Literal["auto"] = "auto"  # compile the neurons' kernels; auto: if the trial is long enough
     deterministic: bool = False  # refuse operations whose results differ between runs on one device
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -82,8 +83,12 @@ class TrialConfig(Section):
             raise ValueError(f"rule.update must be accumulate for {rule.name}: it has no update per step, got 'online'")
         if traits.reads_k and rule.k is None:
             raise ValueError(f"rule.k is required by {rule.name}")
+        if (parts := self.data.samples.parts(self.data.val_fraction)) is not None:
+            raise ValueError(empty_part(self.data.val_fraction, *parts))
         if DATASETS[self.data.name].events and (longest := max(self.T_eval, default=0)) > self.T:
             raise ValueError(f"T_eval must be <= T = {self.T}, the frames of {self.data.name}, got {longest}")
+        if self.data.frames.values != "count" and DATASETS[self.data.name].events and self.data.name != "cifar10_dvs":
+            raise ValueError(f"data.frames.values must be count for {self.data.name}, got 'original'")
         if self.train_steps > self.T:
             raise ValueError(f"data.frames.train_steps must be <= T = {self.T}, got {self.train_steps}")
         if traits.reads_k and rule.k is not None and rule.k > self.train_steps:
@@ -134,7 +139,7 @@ class TrialConfig(Section):
 
         Configurations that must give the same result have equal effective settings. Paths, the device, and settings
         that the chosen data set, neuron, rule, optimizer or schedule does not read are left out. Plugins enter by a
-        digest of their source.
+        digest of their source, settings whose result has changed since an earlier version by their revision.
         """
         flat = self.flat()
         flat["neuron.trace_decay"] = self.neuron.decay_of_trace
@@ -148,6 +153,8 @@ class TrialConfig(Section):
             unused.add("neuron.trace_decay")
         if self.optim.name != "sgd":
             unused.add("optim.momentum")
+        if self.model.stochastic_depth == 0 or self.model.depth_draws == "sample":
+            unused.add("model.depth_draws")  # also with its default: the setting was added later
         if self.schedule.name != "step":
             unused |= {"schedule.step_epochs", "schedule.gamma"}
         flat["schedule.changes"] = self._effective_changes(flat, unused)
@@ -155,7 +162,8 @@ class TrialConfig(Section):
             unused.add("schedule.changes")
         effective = {key: value for key, value in flat.items() if key not in unused}
         digests = sorted(load_plugin(name).digest for name in self._used_plugins())
-        return effective | ({"plugins": digests} if digests else {})
+        revised = revisions(flat)
+        return effective | ({"plugins": digests} if digests else {}) | ({"revisions": revised} if revised else {})
 
     def _effective_changes(self, flat: Mapping[str, Any], unused: set[str]) -> str:
         """The changes that have an effect: of settings that are read, to new values."""

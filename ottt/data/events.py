@@ -13,7 +13,7 @@ from ottt.errors import UserError
 
 
 class Events(NamedTuple):
-    """A recording, in the order in which the events occurred.
+    """A recording, in the order of its file, which is the order in which the events occurred.
 
     Attributes:
         t: timestamps, microseconds, [N] int64.
@@ -48,7 +48,10 @@ def checked(events: Events, height: int, width: int, name: str) -> Events:
 
 
 def frame_by_count(count: int, frames: int) -> NDArray[np.int64]:
-    """Frame of each of `count` events, [N]: floor(N / T) consecutive events per frame, the remainder in the last."""
+    """Frame of each of `count` events, [N]: floor(N / T) consecutive events per frame, the remainder in the last.
+
+    Consecutive is meant in the order of the file: timestamps play no part.
+    """
     each = count // frames
     if each == 0:
         return np.full(count, frames - 1, dtype=np.int64)
@@ -56,11 +59,22 @@ def frame_by_count(count: int, frames: int) -> NDArray[np.int64]:
 
 
 def frame_by_time(t_N: NDArray[np.int64], frames: int) -> NDArray[np.int64]:
-    """Frame of each event, [N]: spans of floor((t[N-1] - t[0]) / T) microseconds, the remainder in the last."""
-    span = max(int(t_N[-1] - t_N[0]), 0) // frames if len(t_N) else 0
+    """Frame of each event, [N]: spans of floor((t[N-1] - t[0]) / T) microseconds, the remainder in the last.
+
+    Raises:
+        ValueError: a timestamp is earlier than the one before it, so that one of the two is wrong.
+    """
+    back = np.diff(t_N) < 0
+    if back.any():
+        i = int(back.argmax())
+        raise ValueError(
+            f"event {i + 1} must not be earlier than event {i}, got t={t_N[i + 1]} after t={t_N[i]} us:"
+            " data.frames.by=count does not need timestamps"
+        )
+    span = int(t_N[-1] - t_N[0]) // frames if len(t_N) else 0
     if span == 0:
         return np.full(len(t_N), frames - 1, dtype=np.int64)
-    frame_N: NDArray[np.int64] = np.clip((t_N - t_N[0]) // span, 0, frames - 1)
+    frame_N: NDArray[np.int64] = np.minimum((t_N - t_N[0]) // span, frames - 1)
     return frame_N
 
 

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from ottt.data.cache import INPUTS, LABELS, cached
 from ottt.data.events import Events, checked, frame_by_count, frame_by_time, gather, resized
+from ottt.data.original_input import as_original
 from ottt.data.sets import Prepared
+from ottt.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Framing:
         height: height of the sensor, pixels.
         width: width of the sensor, pixels.
         size: height and width of the frames; None: those of the sensor.
+        values: "count" or "original"; see `ottt.data.original_input`.
     """
 
     frames: int
@@ -50,6 +53,7 @@ class Framing:
     height: int
     width: int
     size: int | None = None
+    values: str = "count"
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -57,10 +61,16 @@ class Framing:
         return self.frames, 2, self.size or self.height, self.size or self.width
 
     def __call__(self, events: Events) -> NDArray[np.float32]:
-        """The frames of a recording, [T,2,H,W]."""
+        """The frames of a recording, [T,2,H,W].
+
+        Raises:
+            ValueError: by time, and a timestamp is earlier than the one before it.
+        """
         count = len(events.t)
         frame_N = frame_by_count(count, self.frames) if self.by == "count" else frame_by_time(events.t, self.frames)
         counts = gather(events, frame_N, frames=self.frames, height=self.height, width=self.width)
+        if self.values == "original":
+            return as_original(counts, self.size)
         return counts if self.size is None else resized(counts, self.size)
 
 
@@ -87,6 +97,10 @@ def cached_frames(
         return recordings.train
 
     facts = {"frames": framing.frames, "by": framing.by, "size": framing.size, **source}
+    if framing.values != "count":
+        facts["values"] = framing.values
+    if framing.by == "time":
+        facts["timestamps"] = "in order"  # entries without it can be of recordings that are refused now
     return cached(root, name, facts, build)
 
 
@@ -96,7 +110,11 @@ def _write(folder: Path, recordings: Recordings, framing: Framing) -> None:
     frames = open_memmap(folder / INPUTS, mode="w+", dtype=np.float32, shape=shape)
     fits_bytes = True
     for position, name, events in recordings.read():
-        one = framing(checked(events, framing.height, framing.width, name))
+        inside = checked(events, framing.height, framing.width, name)
+        try:
+            one = framing(inside)
+        except ValueError as error:
+            raise UserError(f"{name}: {error}") from error
         fits_bytes = fits_bytes and bool((one == one.astype(np.uint8)).all())
         frames[position] = one
     frames.flush()

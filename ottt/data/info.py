@@ -18,6 +18,7 @@ class DataInfo:
         events: whether a sample is a recording of an event camera, given as frames over time.
         white: stored value of the brightest pixel; 1 (one event) for event frames.
         class_names: names in the order of the labels; empty if not listed here.
+        most: number of training samples of the largest class; None if not listed here.
     """
 
     summary: str
@@ -30,6 +31,35 @@ class DataInfo:
     events: bool = False
     white: int = 255
     class_names: tuple[str, ...] = ()
+    most: int | None = None
+
+    def parts(self, fraction: float) -> tuple[int, int] | None:
+        """Numbers of training and validation samples if one of them is certainly 0; else None: the labels decide.
+
+        Args:
+            fraction: share of every class that is held out for validation, see `held_out`.
+        """
+        largest = self.most or self.train
+        if not largest or fraction == 0:
+            return None
+        if held_out(largest, fraction) == 0:
+            return self.train, 0
+        if self.most is not None and held_out(largest, fraction) == largest:
+            return 0, self.train
+        return None
+
+
+def held_out(samples: int, fraction: float) -> int:
+    """How many of a class's `samples` are held out: the share, rounded to whole samples."""
+    return round(fraction * samples)
+
+
+def empty_part(fraction: float, train: int, val: int) -> str:
+    """What is wrong with a share of validation samples that leaves none for training or for validation."""
+    return (
+        "data.val_fraction must leave samples for training and for validation (0: no validation),"
+        f" got {fraction}: {train} for training, {val} for validation"
+    )
 
 
 _DIGITS = tuple("0123456789")
@@ -61,10 +91,16 @@ _GESTURES = (
 )
 
 DATASETS: dict[str, DataInfo] = {
-    "cifar10": DataInfo("colour photographs of ten things", 10, 3, 32, 32, 50_000, 10_000, class_names=_CIFAR10),
-    "cifar100": DataInfo("colour photographs of a hundred things", 100, 3, 32, 32, 50_000, 10_000),
-    "fashion_mnist": DataInfo("grey pictures of clothes", 10, 1, 28, 28, 60_000, 10_000, class_names=_FASHION),
-    "imagenet": DataInfo("ILSVRC 2012: photographs of a thousand things", 1000, 3, 224, 224, 1_281_167, 50_000),
+    "cifar10": DataInfo(
+        "colour photographs of ten things", 10, 3, 32, 32, 50_000, 10_000, class_names=_CIFAR10, most=5_000
+    ),
+    "cifar100": DataInfo("colour photographs of a hundred things", 100, 3, 32, 32, 50_000, 10_000, most=500),
+    "fashion_mnist": DataInfo(
+        "grey pictures of clothes", 10, 1, 28, 28, 60_000, 10_000, class_names=_FASHION, most=6_000
+    ),
+    "imagenet": DataInfo(
+        "ILSVRC 2012: photographs of a thousand things", 1000, 3, 224, 224, 1_281_167, 50_000, most=1_300
+    ),
     "cifar10_dvs": DataInfo(
         "CIFAR-10 pictures moving before an event camera",
         10,
@@ -76,6 +112,7 @@ DATASETS: dict[str, DataInfo] = {
         events=True,
         white=1,
         class_names=_CIFAR10,
+        most=900,
     ),
     "dvs128_gesture": DataInfo(
         "hand and arm gestures before an event camera",
@@ -90,7 +127,16 @@ DATASETS: dict[str, DataInfo] = {
         class_names=_GESTURES,
     ),
     "digits": DataInfo(
-        "handwritten digits that ship with scikit-learn", 10, 1, 8, 8, 1_438, 359, white=16, class_names=_DIGITS
+        "handwritten digits that ship with scikit-learn",
+        10,
+        1,
+        8,
+        8,
+        1_438,
+        359,
+        white=16,
+        class_names=_DIGITS,
+        most=146,
     ),
     "digits_dvs": DataInfo(
         "those digits before a simulated event camera",
@@ -103,5 +149,6 @@ DATASETS: dict[str, DataInfo] = {
         events=True,
         white=1,
         class_names=_DIGITS,
+        most=146,
     ),
 }

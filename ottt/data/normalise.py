@@ -41,9 +41,14 @@ PUBLISHED: dict[str, Statistics] = {
 }
 
 
-def published(name: str) -> Statistics:
-    """Statistics of the stored values of data set `name`, as published with the networks."""
-    white = DATASETS[name].white
+def published(name: str, *, white: int | None = None) -> Statistics:
+    """Statistics of the stored values of data set `name`, as published with the networks.
+
+    Args:
+        name: name of the data set.
+        white: stored value of the brightest pixel; None: that of the data set.
+    """
+    white = DATASETS[name].white if white is None else white
     known = PUBLISHED[name]
     return Statistics(tuple(white * mean for mean in known.mean), tuple(white * std for std in known.std))
 

@@ -5,6 +5,8 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
+from ottt.data.info import held_out
+
 Indices = NDArray[np.int64]
 
 
@@ -23,7 +25,7 @@ def stratified(labels: NDArray[np.int64], fraction: float, seed: int) -> tuple[I
     second = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        second[rng.permutation(members)[: round(fraction * len(members))]] = True
+        second[rng.permutation(members)[: held_out(len(members), fraction)]] = True
     return np.flatnonzero(~second), np.flatnonzero(second)
 
 

@@ -6,9 +6,9 @@ Shapes: B batch, S frames, C channels, H W image, K classes.
 from torch import Tensor, nn
 
 from ottt.config.trial import TrialConfig
+from ottt.functional.precision import DTYPES
 from ottt.models.base import Network
 from ottt.modules import Context, State
-from ottt.rules import DTYPES
 
 
 class Classifier(nn.Module):

@@ -13,10 +13,10 @@ from ottt.config.trial import TrialConfig
 from ottt.evalreport import EvalReport
 from ottt.evaluation.energy import OperationMeter, energy_nj
 from ottt.functional.kernels import EAGER, Kernels
+from ottt.functional.precision import DTYPES, float32_products
 from ottt.loss import step_loss
 from ottt.models.base import Network
 from ottt.modules import Context, State
-from ottt.rules import DTYPES
 
 
 @dataclass
@@ -53,7 +53,8 @@ def evaluate(
     meter = OperationMeter(net)
     samples, neurons, sums = 0, torch.zeros(0), None
     for inputs, labels in batches:
-        neurons, added = _one_batch(net, inputs, labels, config, context, meter)
+        with float32_products(config.precision):
+            neurons, added = _one_batch(net, inputs, labels, config, context, meter)
         sums = added if sums is None else _Sums(*(a + b for a, b in zip(_parts(sums), _parts(added), strict=True)))
         samples += len(labels)
     net.train(training)

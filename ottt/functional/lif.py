@@ -78,7 +78,7 @@ def lif_step(
         v_threshold: potential at which a neuron fires.
         v_reset: potential after a spike, or None.
         derivative: surrogate of the derivative of H; must return a new tensor.
-        alpha: steepness of the surrogate.
+        alpha: parameter of the surrogate.
         dtype: type of the spikes; None: that of the potential.
         kernels: plain or compiled.
 

@@ -1,6 +1,5 @@
 """Conversion of weights from and to checkpoints of the original OTTT-SNN implementation."""
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ottt.errors import UserError, first_line
+from ottt.files import damaged_member
 from ottt.models.base import Network
 
 COUNTER = "num_batches_tracked"
@@ -57,10 +57,16 @@ def load_reference_weights(net: Network, source: str | Path | Mapping[str, Any])
 
 def _read(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:
+            if (member := damaged_member(file)) is not None:  # torch does not look at these sums
+                raise ValueError(f"{member} does not have its CRC-32")
+            file.seek(0)
+            return torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # what damaged bytes raise in the readers of zip archives and pickles is not listed
         raise UserError(f"{path}: must be a checkpoint of tensors alone: {first_line(error)}") from error
 
 

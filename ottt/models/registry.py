@@ -57,6 +57,7 @@ def _resnet(summary: str, design: ResNetDesign) -> Model:
             neuron=config.neuron,
             width=config.model.width,
             stochastic_depth=config.model.stochastic_depth,
+            per_batch=config.model.depth_draws == "batch",
             dropout=config.model.dropout,
             generator=generator,
         )

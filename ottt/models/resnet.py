@@ -67,10 +67,20 @@ class Block(nn.Module):
     """out = skip_gain ALPHA f(x / beta) + shortcut; f alternates neurons and convolutions.
 
     The shortcut is x itself, or a 1x1 convolution of the first neurons' spikes where the shape changes.
+
+    Stochastic depth drops f for a whole sequence; what is kept is not scaled up. With a draw per sample, f is computed
+    and multiplied by 0 where it is dropped. With a draw per batch, as in the original, only the first neurons of a
+    dropped block run: its other parameters have no gradient, and the optimizer leaves them as they are.
     """
 
     def __init__(
-        self, shape: BlockShape, *, neuron: NeuronConfig, drop: float, generator: torch.Generator | None
+        self,
+        shape: BlockShape,
+        *,
+        neuron: NeuronConfig,
+        drop: float,
+        per_batch: bool = False,
+        generator: torch.Generator | None,
     ) -> None:
         super().__init__()
         channels, kernels = shape.channels, shape.kernels
@@ -88,7 +98,7 @@ class Block(nn.Module):
                 generator=generator,
             )
 
-        self.beta, self.drop = shape.beta, drop
+        self.beta, self.drop, self.per_batch = shape.beta, drop, per_batch
         self.skip_gain = nn.Parameter(torch.zeros(()))
         self.spike_layers = nn.ModuleList(Neuron(neuron) for _ in kernels)
         self.convs = nn.ModuleList(
@@ -113,11 +123,16 @@ class Block(nn.Module):
             after.append(now)
             if i == 0 and self.shortcut is not None:
                 shortcut = self.shortcut(spikes, context).to(x.dtype)
+            if i == 0 and self._drops() and self.per_batch and context.drops(self, self.drop, x.device):
+                skipped = [next(before) for _ in self.spike_layers[1:]]
+                return shortcut, after + [_silent(x) for _ in skipped]
             h = conv(spikes, context)
-        if self.training and self.drop > 0:
-            # One draw per sample and sequence; kept branches are not scaled up.
+        if self._drops() and not self.per_batch:
             h = h * (context.mask(self, h[:, :1, :1, :1], self.drop) * (1 - self.drop))
         return self.skip_gain * ALPHA * h.to(x.dtype) + shortcut, after
+
+    def _drops(self) -> bool:
+        return self.training and self.drop > 0
 
 
 class NFResNet(Network):
@@ -135,6 +150,7 @@ class NFResNet(Network):
         neuron: NeuronConfig,
         width: float = 1.0,
         stochastic_depth: float = 0.0,
+        per_batch: bool = False,
         dropout: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> None:
@@ -142,9 +158,10 @@ class NFResNet(Network):
         shapes = _block_shapes(design, width)
         self.dropout = dropout
         self.stem = Conv2d(channels_in, shapes[0].channels[0], 7, stride=2, standardized=True, generator=generator)
+        rates = [stochastic_depth * (1 if per_batch else i / len(shapes)) for i in range(len(shapes))]
         self.blocks = nn.ModuleList(
-            Block(shape, neuron=neuron, drop=stochastic_depth * i / len(shapes), generator=generator)
-            for i, shape in enumerate(shapes)
+            Block(shape, neuron=neuron, drop=rate, per_batch=per_batch, generator=generator)
+            for shape, rate in zip(shapes, rates, strict=True)
         )
         self.block_names = [shape.name for shape in shapes]
         self.classifier = Linear(shapes[-1].channels[-1], classes, std=0.0)
@@ -178,6 +195,12 @@ class NFResNet(Network):
             if block.shortcut is not None:
                 names |= {f"{ours}.shortcut.{part}": f"{theirs}.downsample.op.{part}" for part in parts}
         return names | {f"classifier.{part}": f"fc.{part}" for part in ("weight", "bias")}
+
+
+def _silent(x: Tensor) -> NeuronState:
+    """State of neurons that do not run in this sequence."""
+    nothing = x.new_zeros(0)
+    return NeuronState(nothing, nothing, None, None)
 
 
 def _block_shapes(design: ResNetDesign, width: float) -> list[BlockShape]:

@@ -7,7 +7,7 @@ Shapes: B batch, C channels, N features, H W image.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -59,6 +59,19 @@ class ConsumableState(list[NeuronState]):
     """
 
 
+class _Lowered(torch.autograd.Function):
+    """The value of `low`, with the gradient of `exact`."""
+
+    @staticmethod
+    def forward(ctx: Any, exact: Tensor, low: Tensor) -> Tensor:
+        ctx.exact = exact.dtype
+        return low.view_as(low)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return grads[0].to(ctx.exact), None
+
+
 class Context:
     """Data that all layers share during the time steps of one mini-batch.
 
@@ -88,7 +101,9 @@ class Context:
         self.generator = generator
         self._cut = cut
         self._shared: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+        self._lowered: dict[nn.Module, Tensor] = {}
         self._masks: dict[nn.Module, Tensor] = {}
+        self._dropped: dict[nn.Module, bool] = {}
 
     def shared(self, owner: nn.Module, make: Callable[[], Tensor]) -> Tensor:
         """The result of `make()`, called once per owner and update."""
@@ -100,6 +115,16 @@ class Context:
             self._shared[owner] = live, leaf
         return self._shared[owner][1]
 
+    def lowered(self, owner: nn.Module, exact: Tensor, dtype: torch.dtype) -> Tensor:
+        """`exact` as `dtype`, converted once per owner and update.
+
+        The gradient of each use returns to the precision of `exact` before it is added to those of other time steps.
+        """
+        if owner not in self._lowered:
+            self._lowered[owner] = exact.detach().to(dtype)
+        low: Tensor = _Lowered.apply(exact, self._lowered[owner])
+        return low
+
     def push_back(self) -> None:
         """Propagate the gradients of the shared tensors to the parameters, and discard the tensors."""
         # Later entries can depend on earlier ones, so their gradients are propagated first.
@@ -107,6 +132,7 @@ class Context:
             if live is not leaf and leaf.grad is not None:
                 live.backward(leaf.grad)
         self._shared.clear()
+        self._lowered.clear()
 
     def mask(self, owner: nn.Module, like: Tensor, p: float) -> Tensor:
         """Dropout mask of `owner` for this sequence: 0 with probability p, else 1/(1-p); shape of `like`."""
@@ -115,6 +141,12 @@ class Context:
             keep = torch.rand(like.shape, generator=self.generator, device=like.device, dtype=exact) >= p
             self._masks[owner] = keep.to(like.dtype) / (1 - p)
         return self._masks[owner]
+
+    def drops(self, owner: nn.Module, p: float, device: torch.device) -> bool:
+        """Whether `owner` is left out of this sequence, for the whole batch: one draw, true with probability p."""
+        if owner not in self._dropped:
+            self._dropped[owner] = bool(torch.rand((), generator=self.generator, device=device) < p)
+        return self._dropped[owner]
 
 
 def on_both(operation: Callable[[Tensor], Tensor], spikes: Spikes) -> Spikes:

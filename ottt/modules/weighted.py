@@ -64,9 +64,9 @@ class Synapse(nn.Module):
 
     def _kernel_for(self, context: Context, dtype: torch.dtype) -> Tensor:
         # A plain weight is its own kernel; sharing it would only add a copy.
-        if self.gain is None and self.scale == 1.0 and dtype == self.weight.dtype:
-            return self.weight
-        return context.shared(self, lambda: self.kernel().to(dtype))
+        is_plain = self.gain is None and self.scale == 1.0
+        kernel = self.weight if is_plain else context.shared(self, self.kernel)
+        return kernel if dtype == kernel.dtype else context.lowered(self, kernel, dtype)
 
     def extra_repr(self) -> str:
         """Weight shape, standardisation and input scale."""

@@ -21,7 +21,7 @@ from ottt.data.readers.digits_dvs import read_digits_dvs
 from ottt.data.readers.dvs128_gesture import read_dvs128_gesture
 from ottt.data.readers.fashion import read_fashion_mnist
 from ottt.data.samples import ResidentSamples, Samples
-from ottt.data.sets import Prepared, split
+from ottt.data.sets import Prepared, checked, split
 from ottt.data.splits import fingerprint
 from ottt.plugins import claim
 
@@ -77,7 +77,7 @@ def load_data(config: TrialConfig, device: torch.device) -> Data:
     """The data set of `config`, prepared if necessary, and split.
 
     Raises:
-        UserError: files are missing, truncated or altered.
+        UserError: files are missing, truncated or altered, or data.val_fraction leaves a part empty.
     """
     return _streamed(config.data, device) if config.data.name == "imagenet" else _resident(config, device)
 
@@ -86,14 +86,16 @@ def read_data(config: TrialConfig) -> Prepared:
     """All samples of the data set of `config`, as stored; not for ImageNet, which is not held in memory."""
     info = DATASETS[config.data.name]
     frames = config.data.frames
-    framing = Framing(config.T, frames.by, info.height, info.width, frames.size)
-    return _READERS[config.data.name](Path(config.data.root), framing)
+    values = "count" if "data.frames.values" in config.data.unread() else frames.values
+    framing = Framing(config.T, frames.by, info.height, info.width, frames.size, values)
+    return checked(_READERS[config.data.name](Path(config.data.root), framing), config.data.samples, config.data.name)
 
 
 def _resident(config: TrialConfig, device: torch.device) -> Data:
     name, data = config.data.name, read_data(config)
     parts = split(data.labels, data.train, val_fraction=config.data.val_fraction, seed=config.data.split_seed)
-    statistics = published(name) if name in PUBLISHED else measured(data, parts.train)
+    white = config.data.samples.white
+    statistics = published(name, white=white) if name in PUBLISHED else measured(data, parts.train)
     normalisation = Normalisation(statistics, device)
     stored = torch.from_numpy(data.inputs).to(device)
     labels = torch.from_numpy(data.labels).to(device)
@@ -107,10 +109,12 @@ def _resident(config: TrialConfig, device: torch.device) -> Data:
 
 
 def _streamed(config: DataConfig, device: torch.device) -> Data:
-    from ottt.data.readers.imagenet import StreamedSamples, find_images
+    from ottt.data.readers.imagenet import StreamedSamples, find_classes, find_images
 
-    classes = DATASETS[config.name].classes
-    train, test = (find_images(path, classes) for path in locate(config.name, Path(config.root), FILES[config.name]))
+    info = DATASETS[config.name]
+    train_path, test_path = locate(config.name, Path(config.root), FILES[config.name])
+    classes = find_classes(train_path, info.classes)
+    train, test = find_images(train_path, classes, info.train), find_images(test_path, classes, info.test)
     parts = split(train.labels, len(train), val_fraction=config.val_fraction, seed=config.split_seed)
     normalisation = Normalisation(published(config.name), device)
     augment = _augmentation(config)

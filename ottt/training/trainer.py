@@ -1,6 +1,5 @@
 """The trainer of one trial on one device: epochs, metrics, checkpoints. It knows sinks, never MLflow or Ray."""
 
-import math
 import platform
 import time
 from collections.abc import Mapping
@@ -10,36 +9,26 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 
 from ottt.config.trial import TrialConfig
 from ottt.data.samples import Samples
-from ottt.errors import UserError
 from ottt.evalreport import EvalReport
 from ottt.evaluation.evaluator import evaluate
+from ottt.functional.precision import check_precision, float32_products
 from ottt.models.registry import build_model
-from ottt.rules import build_rule
+from ottt.rules import Batch, build_rule
 from ottt.schema import Status, rate_of_layer, top1_at
-from ottt.training.checkpoint import read_checkpoint, write_checkpoint
+from ottt.training.checkpoint import State, UnusableState, read_checkpoint, restore, write_checkpoint
 from ottt.training.compile import choose_kernels
+from ottt.training.divergence import Diverged, expect_finite, expect_finite_state
 from ottt.training.load_data import load_data
 from ottt.training.metrics import computed
 from ottt.training.optim import build_optimizer, build_schedule, change_optimizer
 
 EVAL_BATCH = 512  # most samples per batch of an evaluation
 EVAL_TO_TRAIN = 4  # most training batches per batch of an evaluation, which needs no memory for a backward pass
-
-
-class Diverged(Exception):
-    """The training loss became NaN or infinite.
-
-    Attributes:
-        epoch: epoch in which it happened, from 1.
-    """
-
-    def __init__(self, epoch: int, loss: float) -> None:
-        super().__init__(f"training loss became {loss} in epoch {epoch}")
-        self.epoch = epoch
 
 
 class Sink(Protocol):
@@ -64,6 +53,7 @@ class Trainer:
     def __init__(self, config: TrialConfig, *, device: torch.device | None = None) -> None:
         self.config = config
         self.device = device or choose_device(config.device)
+        check_precision(config.precision, self.device)
         self.epoch = 0
         self.report: EvalReport | None = None
         if config.deterministic != torch.are_deterministic_algorithms_enabled():  # the call below imports for seconds
@@ -102,7 +92,7 @@ class Trainer:
             The epoch's metrics by the names of `ottt.schema`.
 
         Raises:
-            Diverged: the loss became NaN or infinite.
+            Diverged: the training was lost in this epoch, even if only in its last update.
         """
         if self.config.changes:
             self._apply_changes()
@@ -110,10 +100,8 @@ class Trainer:
         started = time.perf_counter()
         loss, top1 = self._fit()
         seconds = time.perf_counter() - started
-        if not math.isfinite(loss):
-            raise Diverged(self.epoch + 1, loss)
-        self.schedule.step()
-        self.epoch += 1
+        expect_finite(self.epoch + 1, "training loss", loss)
+        expect_finite_state(self.epoch + 1, self.net)
         metrics = {
             "train/loss": loss,
             "train/top1": top1,
@@ -123,13 +111,28 @@ class Trainer:
         }
         if self.device.type == "cuda":
             metrics["mem/peak_mib"] = torch.cuda.max_memory_allocated(self.device) / 2**20
+        metrics |= self._evaluated()
+        self.schedule.step()
+        self.epoch += 1
+        return metrics
+
+    def train_batch(self, inputs: Tensor, labels: Tensor) -> Batch:
+        """Train one mini-batch, as a rule does, in the precision of the trial."""
+        with float32_products(self.config.precision):
+            return self.rule.train_batch(
+                self.net, self.optimizer, inputs, labels, generator=self.masks, scaler=self.scaler
+            )
+
+    def _evaluated(self) -> dict[str, float]:
+        """Metrics of the evaluations after an epoch."""
+        metrics: dict[str, float] = {}
         reports = {name: self.evaluate(samples) for name, samples in self.eval_sets.items()}
         for name, report in reports.items():
+            expect_finite(self.epoch + 1, f"{name} loss", report.loss)
             metrics |= {f"{name}/loss": report.loss, f"{name}/top1": report.top1, f"{name}/top5": report.top5}
             metrics |= computed(report, part=name, plugins=self.config.plugins)
         self.report = reports["test"]
-        metrics |= _cost(self.report)
-        return metrics
+        return metrics | _cost(self.report)
 
     def evaluate(self, samples: Samples) -> EvalReport:
         """Evaluate the current network."""
@@ -159,20 +162,24 @@ class Trainer:
             source: the folder or the file.
 
         Raises:
-            UserError: no readable checkpoint, or one of another trial.
+            UserError: no usable checkpoint, or one of another trial. The trainer may be half loaded: do not train it.
         """
-        state = read_checkpoint(source)
+        read_checkpoint(source, use=self._restore)
+
+    def _restore(self, state: State) -> None:
+        if "trial" not in state:
+            raise UnusableState(f"must be of trial {self.config.trial_hash}, got one of no trial")
         expected = self.config.until(state["epoch"]).trial_hash
         if state["trial"] != expected:
-            raise UserError(f"{source}: must be of trial {expected}, got one of {state['trial']}")
-        self.net.load_state_dict(state["net"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        if self.scaler is not None:
-            self.scaler.load_state_dict(state["scaler"])
-        self.order.set_state(state["order"])
-        self.masks.set_state(state["masks"])
-        self.augmentation.set_state(state["augmentation"])
+            raise UnusableState(f"must be of trial {expected}, got one of {state['trial']}")
+        restore(
+            state,
+            net=self.net,
+            optimizer=self.optimizer,
+            schedule=self.schedule,
+            scaler=self.scaler,
+            generators={"order": self.order, "masks": self.masks, "augmentation": self.augmentation},
+        )
         self.epoch = state["epoch"]
 
     def _apply_changes(self) -> None:
@@ -188,9 +195,7 @@ class Trainer:
         loss = torch.zeros((), device=self.device)
         correct = torch.zeros((), device=self.device)
         for inputs, labels in self.train_set.training_batches(size, order=self.order, augmentation=self.augmentation):
-            batch = self.rule.train_batch(
-                self.net, self.optimizer, inputs, labels, generator=self.masks, scaler=self.scaler
-            )
+            batch = self.train_batch(inputs, labels)
             loss += batch.losses.sum() * len(labels)
             correct += (batch.logits.sum(0).argmax(1) == labels).sum()
         count = len(self.train_set)

@@ -12,7 +12,7 @@ from experiments.sweep_spec.spec import SweepSpec
 from ottt.config.yaml_reader import Document
 from ottt.schema import Status
 
-HERE = Provenance("c0ffee" * 6, False, "python 3", "host")
+HERE = Provenance("c0ffee" * 6, False, "python 3", "host", code="c0de" * 4)
 
 
 def spec(**values: Any) -> SweepSpec:
@@ -28,9 +28,10 @@ def recorded(
     metric: str = "val/top1",
     sweep: str = "s",
     commit: str | None = HERE.commit,
+    code: str | None = HERE.code,
 ) -> None:
     """A trial with the metric's value after each epoch, as the runner leaves it."""
-    records.begin(Record(trial.trial, trial.config.flat(), sweep, commit=commit, versions=HERE.versions))
+    records.begin(Record(trial.trial, trial.config.flat(), sweep, commit=commit, code=code, versions=HERE.versions))
     for number, value in enumerate(values, start=1):
         records.append(trial.trial, Epoch(number, 10.0 * number, {metric: value}))
     if status is not Status.RUNNING:

@@ -1,4 +1,7 @@
-"""Parsers of AEDAT 2.0 and 3.1, the recording formats of the jAER and cAER software for event cameras."""
+"""Parsers of AEDAT 2.0 and 3.1, the recording formats of the jAER and cAER software for event cameras.
+
+Events stay in the order of the file, whatever their timestamps.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +50,7 @@ def parse_aedat3(content: bytes, name: str) -> Events:
     which the first `number` are filled. Packets of other types are skipped.
 
     Raises:
-        UserError: no end of the header, or an incomplete packet.
+        UserError: no end of the header, an incomplete packet, or a timestamp of more than 31 bits.
     """
     marker = content.find(_END_OF_HEADER)
     if not content.startswith(b"#") or marker < 0:
@@ -85,4 +88,7 @@ def _polarity(content: bytes, position: int, header: np.void, name: str) -> tupl
         )
     rows = np.frombuffer(content, np.uint8, number * size, offset=position).reshape(number, size)
     pairs = np.ascontiguousarray(rows[:, :8]).view("<u4").astype(np.int64)
+    is_valid = (pairs[:, 0] & 1).astype(bool)
+    if len(wrong := pairs[is_valid & (pairs[:, 1] >> 31 != 0), 1]):
+        raise UserError(f"{name}: packet at {position} must have timestamps of 31 bits, got {wrong[0]}")
     return pairs[:, 0], pairs[:, 1] + (int(header["overflow"]) << 31)

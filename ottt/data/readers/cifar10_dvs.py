@@ -3,7 +3,7 @@
 import re
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -18,7 +18,7 @@ SENSOR = 128  # pixels, height and width
 PER_CLASS = 1000  # recordings per class
 TRAIN_PER_CLASS = 900  # training recordings per class, the first by number
 
-_RECORDING = re.compile(r".*_(\d+)\.aedat")
+_RECORDING = re.compile(r"[^.].*_(\d+)\.aedat")
 
 
 def read_cifar10_dvs(
@@ -71,7 +71,7 @@ def _read(archives: list[Path], order: list[tuple[int, int]]) -> Iterator[tuple[
     positions = {key: position for position, key in enumerate(order)}
     for label, path in enumerate(archives):
         with zipfile.ZipFile(path) as archive:
-            members = _by_number(archive)
+            members = _by_number(archive, path)
             for number in (number for k, number in order if k == label):
                 if number not in members:
                     raise UserError(f"{path}: must contain recording {number}, found {len(members)} others")
@@ -79,6 +79,13 @@ def _read(archives: list[Path], order: list[tuple[int, int]]) -> Iterator[tuple[
                 yield positions[label, number], name, parse_recording(archive.read(members[number]), name)
 
 
-def _by_number(archive: zipfile.ZipFile) -> dict[int, str]:
-    found = ((_RECORDING.fullmatch(name), name) for name in archive.namelist())
-    return {int(match[1]): name for match, name in found if match is not None}
+def _by_number(archive: zipfile.ZipFile, path: Path) -> dict[int, str]:
+    """Names of the recordings; hidden files, which some systems add to archives, are none."""
+    found: dict[int, str] = {}
+    for name in archive.namelist():
+        match = _RECORDING.fullmatch(PurePosixPath(name).name)
+        if match is None:
+            continue
+        if (other := found.setdefault(int(match[1]), name)) != name:
+            raise UserError(f"{path}: must contain each recording once, got {other} and {name}")
+    return found

@@ -69,6 +69,8 @@ def _index(archive: Path) -> tuple[dict[str, _Table], int]:
     for listing in _LISTS:
         total = counts[-1]
         for recording in _text(archive, texts, listing).split():
+            if recording in tables:
+                raise UserError(f"{archive}: must list each recording once, got {recording} twice")
             table = f"{PurePosixPath(recording).stem}_labels.csv"
             rows = _rows(_text(archive, texts, table), f"{archive}/{table}")
             tables[recording] = _Table(total, rows)
@@ -101,12 +103,17 @@ def _read(archive: Path, tables: dict[str, _Table]) -> Iterator[tuple[int, str, 
         recording = PurePosixPath(path).name
         if recording not in tables:
             continue
+        if recording in seen:
+            raise UserError(f"{archive}: must contain {recording} once, got it twice")
         seen.add(recording)
         name = f"{archive}/{path}"
         events = parse_aedat3(content, name)
         table = tables[recording]
         for offset, (_, start, end) in enumerate(table.rows):
-            yield table.first + offset, name, events.select((events.t >= start) & (events.t < end))
+            gesture = events.select((events.t >= start) & (events.t < end))
+            if not len(gesture.t):
+                raise UserError(f"{name}: must have events from {start} to {end} us, where a gesture is, got none")
+            yield table.first + offset, name, gesture
     if missing := sorted(tables.keys() - seen):
         raise UserError(f"{archive}: must contain {missing[0]}, which is listed for training or testing")
 

@@ -5,7 +5,7 @@ Shapes: B batch, H W image of three channels.
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -28,6 +28,8 @@ AREA = (0.08, 1.0)  # area of a random crop, as a share of the image
 ASPECT = (3 / 4, 4 / 3)  # width / height of a random crop
 ATTEMPTS = 10  # draws before the centre is used instead of a random crop
 PREFETCH = 4  # batches per worker
+WHITE_16 = 65_535  # brightest value of 16 bits
+SHOWN = 5  # most names of folders in a message
 
 _SUFFIXES = (".jpeg", ".jpg", ".png")
 
@@ -42,7 +44,7 @@ class ImageFolder(Dataset):
     Attributes:
         root: folder of the class folders.
         paths: paths of the images below it, as bytes, so that worker processes share them without copying.
-        labels: number of the class folder in alphabetical order, [N] int64.
+        labels: number of the class folder in alphabetical order of the training images' folders, [N] int64.
     """
 
     root: Path
@@ -58,29 +60,75 @@ class ImageFolder(Dataset):
         path = self.root / os.fsdecode(self.paths[position])
         try:
             with Image.open(path) as file:
-                image = file.convert("RGB")
-        except OSError as error:
+                image = in_colour(file)
+        except MemoryError:
+            raise
+        except Exception as error:  # what damaged bytes raise in the decoders is not listed
             raise UserError(f"{path}: must be an image, got a damaged one: {first_line(error)}") from error
         return prepared(image, seed), int(self.labels[position])
 
 
-def find_images(folder: Path, classes: int) -> ImageFolder:
-    """The images below `folder`, class by class, in alphabetical order.
+def find_classes(folder: Path, count: int) -> list[str]:
+    """The names of the class folders in `folder`, in alphabetical order; hidden ones are no classes.
 
     Raises:
-        UserError: the number of class folders is not `classes`, or there are no images.
+        UserError: there are not `count` of them.
     """
-    names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
-    if len(names) != classes:
-        raise UserError(f"{folder}: must hold {classes} folders, one per class, got {len(names)}")
+    names = _visible(entry for entry in os.scandir(folder) if entry.is_dir())
+    if len(names) != count:
+        shown = f": {_listed(names)}" if names else ""
+        raise UserError(f"{folder}: must hold {count} folders, one per class, got {len(names)}{shown}")
+    return names
+
+
+def find_images(folder: Path, classes: Sequence[str], count: int) -> ImageFolder:
+    """The images in `folder`, class by class, in alphabetical order; hidden files are no images.
+
+    Args:
+        folder: folder of the class folders.
+        classes: their names, in the order of the labels.
+        count: number of images.
+
+    Raises:
+        UserError: there are other class folders, a class without images, or another number of images.
+    """
+    own = find_classes(folder, len(classes))
+    if missing := sorted(set(classes) - set(own)):
+        others = _listed(sorted(set(own) - set(classes)))
+        raise UserError(f"{folder}: must hold the class folders of the training images, {missing[0]}, got {others}")
     paths, labels = [], []
-    for label, name in enumerate(names):
-        found = sorted(entry.name for entry in os.scandir(folder / name) if entry.name.lower().endswith(_SUFFIXES))
+    for label, name in enumerate(classes):
+        files = (entry for entry in os.scandir(folder / name) if entry.name.lower().endswith(_SUFFIXES))
+        found = _visible(entry for entry in files if entry.is_file())
+        if not found:
+            raise UserError(f"{folder / name}: must hold images ({', '.join(_SUFFIXES)}), found none")
         paths += [os.fsencode(f"{name}/{image}") for image in found]
         labels += [label] * len(found)
-    if not paths:
-        raise UserError(f"{folder}: must hold images ({', '.join(_SUFFIXES)}), found none")
+    if len(paths) != count:
+        raise UserError(f"{folder}: must hold {count} images, got {len(paths)}")
     return ImageFolder(folder, np.array(paths, dtype=np.bytes_), np.array(labels, dtype=np.int64))
+
+
+def _visible(entries: Iterable[os.DirEntry[str]]) -> list[str]:
+    return sorted(entry.name for entry in entries if not entry.name.startswith("."))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+
+
+def in_colour(image: Image.Image) -> Image.Image:
+    """The image with 8 bits each of red, green and blue.
+
+    Raises:
+        ValueError: a grey image of more than 16 bits.
+    """
+    if image.mode.startswith(("I", "F")):  # PIL would clip these to 255
+        grey_HW = np.asarray(image)
+        if image.mode == "F" or grey_HW.min() < 0 or grey_HW.max() > WHITE_16:
+            raise ValueError(f"grey values must have 8 or 16 bits, got those of PIL's mode {image.mode}")
+        image = Image.fromarray((grey_HW // (WHITE_16 // 255)).astype(np.uint8))
+    return image.convert("RGB")
 
 
 def prepared(image: Image.Image, seed: int | None) -> Tensor:

@@ -43,6 +43,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> MlflowClient:
         ("mlflow.utils.rest_utils", "http_request"),
         ("mlflow.utils.credentials", "get_default_host_creds"),
         ("mlflow.entities", "RunData.to_proto"),
+        ("mlflow.tracking._tracking_service.utils", "_artifact_repos_cache.clear"),
     ],
 )
 def test_a_name_is_still_in_its_module(module: str, name: str) -> None:

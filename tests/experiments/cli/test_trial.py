@@ -77,6 +77,9 @@ def test_divergence_is_reported(tmp_path: Path) -> None:
     done = run("train", *TINY, "model.name=vgg11", "optim.lr=1e30", "--checkpoints", str(tmp_path / "c"), status=1)
     assert "diverged: training loss became" in done.stderr
     assert "last good checkpoint: " in done.stderr
+    last = run("train", *TINY, "epochs=1", "batch_size=2048", "optim.lr=1e30", status=1)  # in the only update
+    assert last.stderr == "diverged: val loss became inf in epoch 1; last good checkpoint: none\n"
+    assert last.stdout == ""
 
 
 def test_models_lists_every_network() -> None:

@@ -1,72 +1,23 @@
 """What the driver does with what its workers tell, without workers."""
 
 import errno
-import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from experiments.interrupt import Ending
 from experiments.planning.plan import expand
 from experiments.results.folder import Results
 from experiments.results.trial_locks import TrialLocks
 from experiments.results.trial_records import Epoch, TrialRecords
 from experiments.run import disk as disk_module
-from experiments.run.disk import Disk
-from experiments.run.driver import Driver
-from experiments.run.effects import Effects
-from experiments.run.progress_bar import ProgressDisplay
-from experiments.run.queue import TaskQueue
-from experiments.run.resume import ResumePolicy, WhichTrials
-from experiments.run.state import SweepState
-from experiments.run.variant_source import FixedPlan
-from experiments.tracking.sink import MlflowSink
-from experiments.tracking.writer import BackgroundWriter
 from experiments.worker.step_report import FailureKind, StepReport
 from ottt.schema import Status
+from tests.experiments.desks import Desk, Killed, killing, make_desk
 from tests.experiments.sinks import REPORT
-from tests.experiments.specs import HERE, recorded, spec
+from tests.experiments.specs import recorded, spec
 
 AXES = {"axes": {"neuron.tau": [1.25, 2.0]}, "base": {"epochs": 3}, "retries": 1}
-
-
-class Killed(BaseException):
-    """Stands for the end of the process."""
-
-
-@dataclass
-class Desk:
-    """A driver with what it needs, and what it said."""
-
-    driver: Driver
-    said: io.StringIO
-
-    @property
-    def records(self) -> TrialRecords:
-        return self.driver.effects.records
-
-    def take(self) -> str:
-        """The next trial, begun."""
-        task = self.driver.next()
-        assert task is not None
-        self.driver.started(task.trial)
-        return task.trial
-
-    def epochs(self, trial: str, *numbers: int, end: Status = Status.RUNNING) -> None:
-        """Reports of those epochs; the last with the status `end`."""
-        for number in numbers:
-            status = end if number == numbers[-1] else Status.RUNNING
-            epoch = Epoch(number, float(number), {"val/top1": number / 10})
-            evaluation = REPORT if status is Status.FINISHED else None
-            self.driver.reported(trial, StepReport(status, epoch, "cpu", evaluation=evaluation))
-
-    def status(self, trial: str) -> Status:
-        record = self.records.read(trial)
-        assert record is not None
-        return record.status
 
 
 MakeDesk = Callable[..., Desk]
@@ -78,27 +29,13 @@ def desk(tmp_path: Path) -> Iterator[MakeDesk]:
     made: list[Desk] = []
 
     def make(*, fail_fast: bool = False, keep: bool = False) -> Desk:
-        made.append(_desk(tmp_path, fail_fast=fail_fast, keep=keep))
+        sweep = spec(**AXES, checkpoints={"keep": keep})
+        made.append(make_desk(tmp_path, sweep, fail_fast=fail_fast))
         return made[-1]
 
     yield make
     for one in made:
         one.driver.effects.locks.close()
-
-
-def _desk(folder: Path, *, fail_fast: bool, keep: bool) -> Desk:
-    sweep = spec(**AXES, checkpoints={"keep": keep})
-    results, plan, ending, said = Results(folder), expand(sweep), Ending(), io.StringIO()
-    state = SweepState(plan)
-    resume = ResumePolicy(results.records, HERE, WhichTrials.MISSING, keeps_checkpoints=keep)
-    resume.take_stock(state, plan.trials)
-    display = ProgressDisplay(state, Console(file=said, width=200))
-    sink = MlflowSink(plan, "", HERE, store=results.store, artifacts=results.artifacts)
-    tracking = BackgroundWriter(sink, results.records)
-    disk, locks = Disk(folder, ending=ending, say=display.print), TrialLocks(results.records.folder)
-    effects = Effects(results, state, display, tracking, disk, locks)
-    queue, source = TaskQueue(retries=sweep.retries), FixedPlan(state, sweep.seeds)
-    return Desk(Driver(state, queue, source, resume, effects, ending, fail_fast=fail_fast), said)
 
 
 def test_epochs_are_recorded_and_the_trial_ends(desk: MakeDesk) -> None:
@@ -221,7 +158,7 @@ def test_other_errors_of_the_disk_are_not_waited_for(desk: MakeDesk, monkeypatch
 def test_an_earlier_attempt_of_other_code_is_forgotten(desk: MakeDesk, tmp_path: Path) -> None:
     trial = expand(spec(**AXES)).trials[0]
     records = Results(tmp_path).records
-    recorded(records, trial, Status.INTERRUPTED, values=[0.5], commit="dead" * 10)
+    recorded(records, trial, Status.INTERRUPTED, values=[0.5], code="dead" * 4)
     records.checkpoint(trial.trial).mkdir()
     here = desk()
     assert here.take() == trial.trial
@@ -255,26 +192,16 @@ def test_a_kill_before_any_write_loses_nothing(
     here.driver.effects.locks.close()
 
     again = desk()
-    for trial in again.driver.state.pending():  # its worker resumes from the checkpoint after the second epoch
-        assert again.take() == trial.trial == task.trial
-        again.epochs(trial.trial, *range(min(again.driver.state[trial.trial].epochs, 2) + 1, 4), end=Status.FINISHED)
+    if (left := again.driver.next()) is not None:  # its worker resumes from the checkpoint after the second epoch
+        assert left.trial == task.trial
+        again.driver.started(left.trial)
+        again.epochs(left.trial, *range(min(again.driver.state[left.trial].epochs, 2) + 1, 4), end=Status.FINISHED)
     assert again.status(task.trial) is Status.FINISHED
     assert [epoch.epoch for epoch in again.records.epochs(task.trial)] == [1, 2, 3]
     assert again.records.evaluation(task.trial) == REPORT
+    assert not again.records.checkpoint(task.trial).exists()
     assert again.driver.next() is None
     assert again.driver.state.done == 2
-
-
-def killing(original: Callable[..., object], call: int) -> Callable[..., object]:
-    """The function, which ends the process before its `call`-th call."""
-    calls = iter(range(1, call + 1))
-
-    def counted(*args: object, **named: object) -> object:
-        if next(calls) == call:
-            raise Killed
-        return original(*args, **named)
-
-    return counted
 
 
 def train(here: Desk, trial: str) -> None:

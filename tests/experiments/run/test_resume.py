@@ -1,8 +1,10 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from experiments.planning.plan import expand
+from experiments.results.provenance import Provenance
 from experiments.results.trial_records import TrialRecords
 from experiments.run.resume import ResumePolicy, WhichTrials
 from experiments.run.state import SweepState
@@ -56,7 +58,7 @@ def test_failed_and_missing_trials_are_told_apart(records: TrialRecords) -> None
 def test_only_what_this_code_left_unfinished_is_resumed(records: TrialRecords) -> None:
     same, other, failed, missing = expand(spec(**AXES)).trials
     recorded(records, same, Status.INTERRUPTED, values=[0.5])
-    recorded(records, other, Status.INTERRUPTED, values=[0.5], commit="dead" * 10)
+    recorded(records, other, Status.INTERRUPTED, values=[0.5], code="dead" * 4)
     recorded(records, failed, Status.FAILED, values=[0.5])
     resume = ResumePolicy(records, HERE, WhichTrials.MISSING)
     fresh = [resume.starts_fresh(trial.trial) for trial in (same, other, failed, missing)]
@@ -64,18 +66,21 @@ def test_only_what_this_code_left_unfinished_is_resumed(records: TrialRecords) -
     assert ResumePolicy(records, HERE, WhichTrials.ALL).starts_fresh(same.trial)
 
 
-def test_a_trial_is_finished_whose_driver_was_killed_before_the_last_write(records: TrialRecords) -> None:
-    whole, unevaluated, part, _ = expand(spec(**AXES)).trials
-    for trial, values in ((whole, [0.5, 0.6]), (unevaluated, [0.5, 0.6]), (part, [0.5])):
-        recorded(records, trial, Status.RUNNING, values=values)
-        records.checkpoint(trial.trial).mkdir()
-    records.keep_evaluation(whole.trial, REPORT)
-    assert to_run(spec(**AXES), records) == ["1.25 1", "2.0 0", "2.0 1"]
-    record = records.read(whole.trial)
-    assert record is not None
-    assert record.status is Status.FINISHED
-    left = [records.checkpoint(trial.trial).exists() for trial in (whole, unevaluated, part)]
-    assert left == [False, True, True]
+def test_a_trial_lacks_only_its_end_with_all_epochs_and_an_evaluation(records: TrialRecords) -> None:
+    whole, unevaluated, part, other = expand(spec(**AXES)).trials
+    for trial, values, code in (
+        (whole, [0.5, 0.6], HERE.code),
+        (unevaluated, [0.5, 0.6], HERE.code),
+        (part, [0.5], HERE.code),
+        (other, [0.5, 0.6], "dead" * 4),
+    ):
+        recorded(records, trial, Status.RUNNING, values=values, code=code)
+    for trial in (whole, part, other):
+        records.keep_evaluation(trial.trial, REPORT)
+    resume = ResumePolicy(records, HERE, WhichTrials.MISSING)
+    found = [resume.lacks_only_its_end(trial) for trial in (whole, unevaluated, part, other)]
+    assert found == [True, False, False, False]
+    assert not ResumePolicy(records, HERE, WhichTrials.ALL).lacks_only_its_end(whole)
 
 
 def test_what_a_scheduler_stopped_is_done_for_its_own_sweep_alone(records: TrialRecords) -> None:
@@ -87,15 +92,39 @@ def test_what_a_scheduler_stopped_is_done_for_its_own_sweep_alone(records: Trial
     assert "1.25 0" in to_run(spec(**AXES), records)
 
 
-def test_results_of_another_commit_are_named(records: TrialRecords) -> None:
+def test_results_of_other_code_are_named(records: TrialRecords) -> None:
     plan = expand(spec(**AXES))
-    for trial, commit in zip(plan.trials, [HERE.commit, "abcdef" * 6, "abcdef" * 6, None], strict=True):
-        recorded(records, trial, commit=commit)
+    made = [(HERE.commit, HERE.code), ("abcdef" * 6, "dead" * 4), (HERE.commit, "dead" * 4), (None, "dead" * 4)]
+    for trial, (commit, code) in zip(plan.trials, made, strict=True):
+        recorded(records, trial, commit=commit, code=code)
     resume = ResumePolicy(records, HERE, WhichTrials.MISSING)
-    assert resume.reuse_notes(stock(spec(**AXES), records)) == [
-        "2 results were made at commit abcdefabcd, the code is now at c0ffeec0ff: --rerun trains them again",
-        "1 results were made at commit unknown, the code is now at c0ffeec0ff: --rerun trains them again",
+    now = "the code is now at commit c0ffeec0ff: --rerun trains them again"
+    assert resume.notes(stock(spec(**AXES), records)) == [
+        f"1 results were made at commit abcdefabcd, {now}",
+        f"1 results were made at commit c0ffeec0ff, {now}",
+        f"1 results were made at an unknown version, {now}",
     ]
+
+
+def test_results_of_earlier_versions_go_by_their_commit(records: TrialRecords) -> None:
+    plan = expand(spec(**AXES))
+    for trial, commit in zip(plan.trials, [HERE.commit, "abcdef" * 6] * 2, strict=True):
+        recorded(records, trial, commit=commit, code=None)
+    (note,) = ResumePolicy(records, HERE, WhichTrials.MISSING).notes(stock(spec(**AXES), records))
+    assert note.startswith("2 results were made at commit abcdefabcd, ")
+
+
+def test_unfinished_trials_of_another_release_begin_anew_with_a_note(records: TrialRecords) -> None:
+    first, second, *_ = expand(spec(**AXES)).trials
+    recorded(records, first, Status.INTERRUPTED, values=[0.5], commit=None, code="dead" * 4)
+    recorded(records, second, Status.INTERRUPTED, values=[0.5])
+    here = Provenance(None, False, "ottt-lab 0.2.0, python 3", "host", code="beef" * 4)
+    (note,) = ResumePolicy(records, replace(here, code="c0de" * 4), WhichTrials.MISSING).notes(
+        stock(spec(**AXES), records)
+    )
+    assert note == (
+        "1 unfinished trials were begun at an unknown version, the code is now at version 0.2.0: they begin anew"
+    )
 
 
 def test_what_another_sweep_completed_meanwhile_is_not_run_again(records: TrialRecords) -> None:

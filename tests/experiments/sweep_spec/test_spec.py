@@ -197,6 +197,34 @@ def test_a_search_needs_validation_samples(problems: Problems) -> None:
     assert found == ["spec.yaml:3: search looks at val/top1: data.val_fraction must be > 0, got 0.0"]
 
 
+LEAVES = "data.val_fraction must leave samples for training and for validation (0: no validation), got"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("base: {data.val_fraction: 0.0001}\nscheduler: {name: asha}", "0.0001: 1438 for training, 0 for validation"),
+        ("base: {data.val_fraction: 0.999}", "0.999: 0 for training, 1438 for validation"),
+        ("zip:\n - {data.val_fraction: [0.1, 0.001]}", "0.001: 1438 for training, 0 for validation"),
+    ],
+)
+def test_a_part_without_samples_is_one_line(problems: Problems, text: str, expected: str) -> None:
+    found = problems(f"{AXES}{text}")
+    assert found
+    assert {line[line.index(LEAVES) :] for line in found} == {f"{LEAVES} {expected}"}
+
+
+def test_a_search_over_the_share_of_validation_samples(problems: Problems, write_spec: WriteSpec) -> None:
+    given = SEARCH + "    data.val_fraction: "
+    assert read_spec(write_spec(f"{given}[0.1, 0.2]\nbase: imagenet\n")).varied() == ["data.val_fraction"]
+    assert problems(f"{given}uniform(0.0001, 0.2)\n") == [
+        f"spec.yaml:7: {LEAVES} 0.0001: 1438 for training, 0 for validation"
+    ]
+    assert problems(f"{given}[0.0, 0.2]\n") == [
+        "spec.yaml:7: search looks at val/top1: data.val_fraction must be > 0, got 0.0"
+    ]
+
+
 def test_a_misshapen_axis_is_not_blamed_on_the_baseline(problems: Problems) -> None:
     found = problems("name: a\naxes: {neuron.tau: 2.0}\nseeds: 1\nbaseline: {neuron.tau: 2.0}\n")
     assert found == ["spec.yaml:2: axes.neuron.tau must be a list, got 2.0"]

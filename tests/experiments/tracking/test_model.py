@@ -1,6 +1,8 @@
 """`ottt mlflow log-model`: the loaded model predicts what was evaluated."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -106,3 +108,22 @@ def test_a_state_of_another_trial_is_refused(trainer: Trainer, run: str, tmp_pat
     Trainer(trainer.config.replace({"seed": 5})).save(tmp_path / "other")
     with pytest.raises(UserError, match=rf"must be a checkpoint of trial {trainer.config.trial_hash}, got one of"):
         log_model(run, "--checkpoint", str(tmp_path / "other"))
+
+
+def test_the_model_of_a_moved_folder_goes_where_the_folder_is(
+    run: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = folder / "moved"
+    moved.mkdir()
+    for name in ("trials", "artifacts"):
+        (folder / name).rename(moved / name)
+    with (
+        closing(sqlite3.connect(folder / "mlflow.db")) as source,
+        closing(sqlite3.connect(moved / "mlflow.db")) as copy,
+    ):
+        source.backup(copy)
+    monkeypatch.setenv("OTTT_RESULTS", str(moved))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    log_model(run)
+    assert [path.name for path in moved.rglob("MLmodel")] == ["MLmodel"]
+    assert not (folder / "artifacts").exists()

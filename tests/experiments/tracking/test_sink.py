@@ -1,6 +1,7 @@
 """The runs of a sweep in MLflow, after writers that were interrupted or repeated their writes."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -110,6 +111,30 @@ def test_other_numbers_of_a_new_attempt_replace_the_run(opened: Opened, folder: 
         ("train/loss", 1, 0.75),
         ("train/loss", 2, 0.375),
     ]
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_numbers_that_are_not_finite_stay_the_same(opened: Opened, folder: Path, value: float) -> None:
+    """MLflow stores the largest float in place of infinity, and gives that back."""
+    planned = plan([2.0])
+    first = planned.trials[0]
+    opened(planned).reconcile(first, record(first, Status.DIVERGED), epochs(2, loss=value))
+    before = rows(folder, "SELECT run_uuid, lifecycle_stage FROM runs ORDER BY run_uuid")
+    opened(planned).reconcile(first, record(first, Status.DIVERGED, ended=30.0), epochs(2, loss=value))
+    assert rows(folder, "SELECT run_uuid, lifecycle_stage FROM runs ORDER BY run_uuid") == before
+    assert len(points(folder)) == 4
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, 0.5])
+def test_numbers_that_differ_from_those_that_are_not_finite_replace_the_run(
+    opened: Opened, folder: Path, value: float
+) -> None:
+    planned = plan([2.0])
+    first = planned.trials[0]
+    opened(planned).reconcile(first, record(first, Status.DIVERGED), epochs(1, loss=value))
+    other = math.nan if value == math.inf else math.inf
+    opened(planned).reconcile(first, record(first, Status.DIVERGED, ended=30.0), epochs(1, loss=other))
+    assert rows(folder, "SELECT count(*) FROM runs WHERE lifecycle_stage = 'deleted'") == [(1,)]
 
 
 def test_a_failed_trial_that_then_finishes_loses_its_reason(opened: Opened, folder: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from experiments.results.provenance import code_hash
 from experiments.results.stop_request import StopRequest
 from experiments.results.trial_records import Record, TrialRecords
 from experiments.sweep_spec.run_settings import Checkpoints, Share
@@ -17,7 +18,7 @@ from experiments.worker.trainable import REPORT, TrialTrainable
 from ottt.config.load import load_config
 from ottt.config.trial import TrialConfig
 from ottt.schema import Status
-from ottt.training.checkpoint import read_checkpoint
+from ottt.training.checkpoint import NEWEST, PREVIOUS, read_checkpoint, write_checkpoint
 from ottt.training.trainer import Trainer
 
 SMALL = load_config({"T": 2, "epochs": 2, "batch_size": 512, "model.width": 0.25, "seed": 0, "device": "cpu"})
@@ -44,7 +45,7 @@ def worker(records: TrialRecords, stop: StopRequest) -> Worker:
     def make(config: TrialConfig, *, seconds: float = 0.0, keep: bool = False) -> TrialTrainable:
         made = TrialTrainable.__new__(TrialTrainable)
         checkpoints = Checkpoints(seconds=seconds, keep=keep)
-        made.setup(task(config), records, checkpoints, metric="val/top1", request=stop)
+        made.setup(task(config), records, checkpoints, metric="val/top1", request=stop, code=code_hash())
         return made
 
     return make
@@ -108,6 +109,28 @@ def test_nothing_of_a_trial_reaches_the_next(worker: Worker) -> None:
     assert numbers(run(reused)) == expected
 
 
+def test_each_trial_of_a_worker_computes_in_its_own_precision(worker: Worker) -> None:
+    """Flags of torch are those of the trial in progress, and afterwards what they were before."""
+    matmul, seen = torch.backends.mkldnn.matmul, []
+    made = worker(SMALL)
+    for precision in ("fp32", "bf16"):
+        made.reset_config(task(SMALL.replace({"precision": precision})))
+        made.step()
+        assert made._trainer is not None
+        made._trainer.net.classifier.register_forward_hook(lambda *_: seen.append(matmul.fp32_precision))
+        before, matmul.fp32_precision = matmul.fp32_precision, "bf16"  # as another library in this process can ask for
+        try:
+            made.step()
+            assert matmul.fp32_precision == "bf16"
+        finally:
+            matmul.fp32_precision = before
+    assert set(seen) == {"ieee"}
+    made.reset_config(task(SMALL.replace({"precision": "tf32"})))
+    [refused] = run(made)
+    assert refused.status is Status.FAILED
+    assert "must be fp32, bf16 or fp16 on cpu" in (refused.reason or "")
+
+
 def test_a_failed_trial_is_released_too(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     made = worker(SMALL)
     with monkeypatch.context() as patch:
@@ -163,6 +186,13 @@ def test_divergence_is_a_result(worker: Worker) -> None:
     assert (report.traceback, report.failure) == (None, None)
 
 
+def test_divergence_in_the_last_update_is_diverged_too(worker: Worker) -> None:
+    lost = {"epochs": 1, "batch_size": 2048, "optim.lr": 1e30}  # one update, after which nothing is trained
+    [report] = run(worker(SMALL.replace(lost), keep=True))
+    assert (report.status, report.epoch, report.evaluation) == (Status.DIVERGED, None, None)
+    assert report.reason == "val loss became inf in epoch 1"
+
+
 def begin(records: TrialRecords, config: TrialConfig) -> None:
     """Write what the driver writes before the first step."""
     records.begin(Record(config.trial_hash, config.flat(), "s"))
@@ -203,6 +233,39 @@ def test_with_damaged_checkpoints_a_trial_starts_from_nothing(worker: Worker, re
     for file in records.checkpoint(LONG.trial_hash).iterdir():
         file.write_bytes(file.read_bytes()[:1000])
     assert numbers(run(worker(LONG))) == numbers(whole)
+
+
+def test_a_checkpoint_with_a_flipped_bit_is_named_and_the_older_one_is_used(
+    worker: Worker, records: TrialRecords
+) -> None:
+    whole = run(worker(LONG, seconds=1e9))
+    begin(records, LONG)
+    append(records, LONG, steps(worker(LONG), 3))
+    file = records.checkpoint(LONG.trial_hash) / NEWEST
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 16
+    file.write_bytes(content)
+    reports = run(worker(LONG))
+    assert numbers(reports) == numbers(whole[1:])  # from the state after epoch 1
+    assert reports[0].warning == (
+        f"{file}: damaged: its content does not have the SHA-256 at its end; continues after epoch 1"
+    )
+    assert [report.warning for report in reports[1:]] == [None] * 2
+
+
+@pytest.mark.parametrize("change", [{"epoch": -5}, {"epoch": 99}, {"epoch": "x"}, {"net": {}}, {"trial": "0" * 16}])
+def test_a_state_that_does_not_fit_does_not_end_the_trial(
+    worker: Worker, records: TrialRecords, change: dict[str, Any]
+) -> None:
+    whole = run(worker(LONG, seconds=1e9))
+    begin(records, LONG)
+    append(records, LONG, steps(worker(LONG), 3))
+    folder = records.checkpoint(LONG.trial_hash)
+    write_checkpoint(folder, read_checkpoint(folder) | change)
+    (folder / PREVIOUS).unlink()
+    reports = run(worker(LONG))
+    assert numbers(reports) == numbers(whole)
+    assert (reports[0].warning or "").endswith("; continues after epoch 0")
 
 
 def test_a_short_trial_writes_no_checkpoint_unless_it_is_kept(worker: Worker, records: TrialRecords) -> None:

@@ -23,6 +23,7 @@ VALUES: dict[str, tuple[Any, Any, Any]] = {  # valid values of each setting
     "data.augment.cutout": (0.0, 0.3, 0.5),
     "data.frames.by": ("count", "time", "count"),
     "data.frames.size": (None, 16, 32),
+    "data.frames.values": ("count", "original", "count"),
     "data.frames.train_steps": (2, 3, 4),
     "data.workers": (0, 1, 2),
     "model.name": ("small", "vgg11_ws", "r400"),
@@ -30,6 +31,7 @@ VALUES: dict[str, tuple[Any, Any, Any]] = {  # valid values of each setting
     "model.classifier_hidden": (0, 10, 20),
     "model.dropout": (0.0, 0.1, 0.2),
     "model.stochastic_depth": (0.0, 0.1, 0.2),
+    "model.depth_draws": ("sample", "batch", "sample"),
     "neuron.kind": ("lif", "if", "lif"),
     "neuron.tau": (1.25, 2.0, 4.0),
     "neuron.trace_decay": (0.3, 0.6, 0.9),
@@ -55,7 +57,7 @@ VALUES: dict[str, tuple[Any, Any, Any]] = {  # valid values of each setting
     "epochs": (2, 3, 4),
     "batch_size": (32, 64, 128),
     "seed": (0, 1, 2),
-    "precision": ("fp32", "bf16", "fp16"),
+    "precision": ("fp32", "bf16", "tf32"),
     "compile": (False, True, "auto"),
     "deterministic": (False, True, False),
     "device": ("cpu", "cuda", "auto"),
@@ -72,6 +74,8 @@ def is_read(key: str, config: TrialConfig) -> bool:
             return False
         case "data.augment.cutout":
             return not events
+        case "model.depth_draws":
+            return config.model.stochastic_depth > 0
         case "data.split_seed":
             return config.data.val_fraction > 0
         case "neuron.tau":
@@ -120,6 +124,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+DECAYING = {"optim.weight_decay": 0.1, "neuron.v_threshold": 0.2}  # moves every parameter that has a gradient
 SMALL = {"T": 3, "epochs": 2, "batch_size": 256, "model.width": 0.25, "seed": 0, "device": "cpu", "optim.lr": 0.05}
 
 
@@ -150,6 +155,7 @@ def pair(common: Mapping[str, Any], change: Mapping[str, Any]) -> tuple[bool, bo
         ({"rule.name": "sltt"}, {"neuron.trace_decay": 0.9}),
         ({"rule.name": "bptt"}, {"neuron.trace_decay": 0.9}),
         ({}, {"rule.k": 2}),
+        ({"model.name": "nfresnet18", "model.width": 0.05, "epochs": 1}, {"model.depth_draws": "batch"}),
         ({"optim.name": "adam"}, {"optim.momentum": 0.1}),
         ({}, {"schedule.gamma": 0.5, "schedule.step_epochs": 1}),
         ({"data.val_fraction": 0.0}, {"data.split_seed": 1}),
@@ -171,6 +177,10 @@ def test_settings_outside_the_hash_change_no_number(common: Mapping[str, Any], c
         ({}, {"data.augment.cutout": 0.5}),
         ({}, {"model.width": 0.3}),
         ({}, {"model.dropout": 0.2}),
+        (
+            {"model.name": "nfresnet18", "model.width": 0.05, "epochs": 1, "model.stochastic_depth": 0.3, **DECAYING},
+            {"model.depth_draws": "batch"},
+        ),
         ({}, {"neuron.kind": "if"}),
         ({}, {"neuron.tau": 3.0}),
         ({}, {"neuron.trace_decay": 0.3}),
@@ -202,3 +212,25 @@ def test_settings_outside_the_hash_change_no_number(common: Mapping[str, Any], c
 )
 def test_settings_that_change_a_number_change_the_hash(common: Mapping[str, Any], change: Mapping[str, Any]) -> None:
     assert pair(common, change) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "earlier", "is_the_same"),
+    [
+        ({}, "7487d09f0774a577", True),
+        ({"precision": "bf16"}, "e4cb577097cde087", False),  # the sum of its gradients over time is more exact now
+        ({"precision": "bf16", "rule.name": "sltt_k", "rule.k": 2}, "5b88e523bd8cb7e0", False),
+        ({"precision": "fp16", "rule.name": "bptt"}, "6427f185772118b1", False),
+        ({"precision": "bf16", "rule.update": "online"}, "67a4a836a1c759b7", True),  # an update per step: no sum
+        ({"precision": "bf16", "rule.name": "sltt_k", "rule.k": 1}, "3faa9890e3aa636a", True),
+        ({"precision": "bf16", "T": 1}, "ed109ac66fefc035", True),
+        ({"neuron.surrogate.name": "quasi_clamp"}, "8f40568bca4a2275", False),  # another function now
+        ({"neuron.surrogate.name": "rectangle"}, "6871f3d5d5ace598", True),
+        ({"model.name": "nfresnet18", "model.stochastic_depth": 0.2}, "1e1e87f6db44165a", True),
+    ],
+    ids=str,
+)
+def test_identities_of_earlier_versions_hold_where_the_result_does(
+    settings: Mapping[str, Any], earlier: str, is_the_same: bool
+) -> None:
+    assert (TrialConfig().replace(settings).trial_hash == earlier) is is_the_same

@@ -117,3 +117,32 @@ def test_without_augmentation_nothing_is_copied_or_drawn() -> None:
     state = source.get_state()
     assert Augmentation()(images, generator=source) is images
     assert torch.equal(source.get_state(), state)
+
+
+def test_a_cutout_before_a_flip_has_the_distribution_of_one_after_it() -> None:
+    """The original crops, cuts out and flips; the argument is in docs/data.md. Both orders, without and with mirroring.
+
+    The rectangles of the same draws are mirrored, so the two samples of places differ, and their distributions agree:
+    of the left edge, of its joint values with the width, and, in each order, whether or not the image is flipped.
+    """
+    side, blank = 12, torch.full((8 * N, 1, 12, 12), -1.0)
+    cut = Augmentation(cutout=1.0)(blank, generator=generator())[:, 0] >= 0
+    columns = cut.any(1)
+    flipped = torch.rand(8 * N, generator=generator(1)) < 0.5
+    after, before = columns, torch.where(flipped[:, None], columns.flip(1), columns)  # a flip moves an earlier cutout
+    counts = []
+    for intervals in (after, before):
+        left, width = intervals.int().argmax(1), intervals.sum(1)
+        assert torch.equal(width, columns.sum(1))
+        counts.append(torch.bincount(flipped * 500 + width * 20 + left, minlength=1000).double())
+    assert not torch.equal(after, before)
+    both = counts[0] + counts[1]
+    often = both > 20
+    chi2 = ((counts[0] - counts[1])[often] ** 2 / both[often]).sum().item()
+    cells = int(often.sum())
+    assert cells > 100
+    assert chi2 < cells + 5 * np.sqrt(2 * cells)
+    # For every width, both edges are equally likely, which is what mirroring needs.
+    for width in range(3, side):
+        left = columns[columns.sum(1) == width].int().argmax(1)
+        assert uniform(torch.bincount(left, minlength=side - width + 1).numpy(), len(left)) or len(left) < 100

@@ -70,6 +70,7 @@ def test_aedat3_skips_other_packets_invalid_events_and_unused_capacity() -> None
         (aedat3(random_events(5, 0)) + b"rest", "must hold a packet header of 28 bytes"),
         (b"#!AER-DAT3.1\r\n", "must have a header that ends with #!END-HEADER"),
         (HEADER3 + packet(1, [b"1234"], size=4), "events of >= 8 bytes, got 1 of 4"),
+        (HEADER3 + packet(1, [struct.pack("<II", 1, 2**31 + 7)]), "must have timestamps of 31 bits, got 2147483655"),
     ],
 )
 def test_aedat3_refuses(content: bytes, rule: str) -> None:
@@ -116,6 +117,59 @@ def test_frames_by_time_by_hand() -> None:
     assert frame_by_time(t, 3).tolist() == [0, 0, 1, 1, 2, 2, 2]
     assert frame_by_time(np.array([5, 5, 5]), 2).tolist() == [1, 1, 1]
     assert frame_by_time(np.array([], np.int64), 2).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("times", "rule"),
+    [
+        ([999_999, 0, 10, 20], "event 1 must not be earlier than event 0, got t=0 after t=999999 us"),
+        ([0, 10, 999_999, 20], "event 3 must not be earlier than event 2, got t=20 after t=999999 us"),
+        ([5, 6, 7, 6], "event 3 must not be earlier than event 2, got t=6 after t=7 us"),
+    ],
+)
+def test_frames_by_time_need_timestamps_in_order(times: list[int], rule: str) -> None:
+    with pytest.raises(ValueError, match=rule):
+        frame_by_time(np.array(times), 2)
+
+
+def test_frames_by_count_take_the_order_of_the_file(tmp_path: Path) -> None:
+    events = random_events(100, 0)
+    shuffled = events._replace(t=np.random.default_rng(0).permutation(events.t))
+    by_count, by_time = Framing(4, "count", 128, 128), Framing(4, "time", 128, 128)
+    assert np.array_equal(by_count(shuffled), by_count(events))
+    file = published(tmp_path, "cat.zip", zipped({f"cat/cifar10_cat_{i}.aedat": aedat2(shuffled) for i in range(2)}))
+    data = read_cifar10_dvs(tmp_path, by_count, files=(file,), per_class=2, train_per_class=1)
+    assert np.array_equal(data.inputs[0], by_count(events))
+    with pytest.raises(UserError, match=r"cat\.zip/cat/cifar10_cat_0\.aedat: event \d+ must not be earlier than"):
+        read_cifar10_dvs(tmp_path, by_time, files=(file,), per_class=2, train_per_class=1)
+
+
+def test_aedat_readers_keep_the_order_of_the_file() -> None:
+    events = random_events(50, 0)
+    shuffled = events._replace(t=np.random.default_rng(0).permutation(events.t))
+    assert equal(parse_recording(aedat2(shuffled), "f"), shuffled)
+    assert equal(parse_aedat3(aedat3(shuffled, per_packet=7), "f"), shuffled)
+
+
+def test_a_gesture_is_cut_by_timestamps_and_keeps_the_order_of_the_file(tmp_path: Path) -> None:
+    first, second = random_events(900, 4), random_events(800, 5)
+    shuffled = second._replace(t=np.random.default_rng(0).permutation(second.t))
+    files = gesture_archive(tmp_path, first, shuffled)
+    framing = Framing(3, "count", 128, 128)
+    data = read_dvs128_gesture(tmp_path, framing, files=files)
+    within = shuffled.select((shuffled.t >= 100_000) & (shuffled.t < 700_000))
+    assert (np.diff(within.t) < 0).any()
+    assert np.array_equal(data.inputs[0], framing(within))
+    with pytest.raises(UserError, match=r"user29_lab\.aedat: event \d+ must not be earlier than event"):
+        read_dvs128_gesture(tmp_path, Framing(3, "time", 128, 128), files=files)
+
+
+def test_a_gesture_without_events_is_refused(tmp_path: Path) -> None:
+    first, second = random_events(900, 4), random_events(800, 5)
+    late = second._replace(t=second.t + 10_000_000)
+    rule = r"user29_lab\.aedat: must have events from 100000 to 700000 us, where a gesture is, got none"
+    with pytest.raises(UserError, match=rule):
+        read_dvs128_gesture(tmp_path, Framing(3, "count", 128, 128), files=gesture_archive(tmp_path, first, late))
 
 
 @settings(deadline=None)
@@ -181,6 +235,18 @@ def test_cifar10_dvs_names_a_damaged_recording_and_caches_nothing(tmp_path: Path
     with pytest.raises(UserError, match=r"cat\.zip: must contain recording 1"):
         read_cifar10_dvs(tmp_path, framing, files=(few,), per_class=2, train_per_class=1)
     assert {entry.suffix for entry in (tmp_path / "cache").iterdir()} == {".lock"}
+
+
+def test_cifar10_dvs_takes_each_recording_once_and_no_hidden_file(tmp_path: Path) -> None:
+    content = {f"cat/cifar10_cat_{i}.aedat": aedat2(random_events(20, i)) for i in range(2)}
+    framing = Framing(2, "count", 128, 128)
+    hidden = {"__MACOSX/cat/._cifar10_cat_1.aedat": b"Mac OS X attributes"}
+    file = published(tmp_path, "cat.zip", zipped(content | hidden))
+    data = read_cifar10_dvs(tmp_path, framing, files=(file,), per_class=2, train_per_class=1)
+    assert np.array_equal(data.inputs[1], framing(random_events(20, 1)))
+    twice = published(tmp_path, "cat.zip", zipped(content | {"old/cifar10_cat_1.aedat": aedat2(random_events(9, 0))}))
+    with pytest.raises(UserError, match=r"once, got cat/cifar10_cat_1\.aedat and old/cifar10_cat_1\.aedat"):
+        read_cifar10_dvs(tmp_path, framing, files=(twice,), per_class=2, train_per_class=1)
 
 
 def gesture_archive(root: Path, first: Events, second: Events) -> tuple:

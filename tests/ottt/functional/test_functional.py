@@ -22,13 +22,22 @@ def test_surrogate_is_the_derivative_of_its_primitive(name: str, alpha: float) -
     x = torch.linspace(-2, 2, 4001, dtype=F64)
     # Leave out the kinks, where the one-sided slopes differ.
     corners = torch.tensor([-1, -0.5, 0, 0.5, 1], dtype=F64) / alpha
+    corners = torch.cat([corners, torch.tensor([-alpha, alpha], dtype=F64)])  # of quasi_clamp
     x = x[(x[:, None] - corners).abs().min(1).values > 1e-3]
     h = 1e-6
     numerical = (primitive(x + h, alpha) - primitive(x - h, alpha)) / (2 * h)
     torch.testing.assert_close(derivative(x, alpha), numerical, rtol=1e-5, atol=1e-8)
 
 
-@pytest.mark.parametrize("name", SURROGATES)
+def test_quasi_clamp_is_the_originals() -> None:
+    """1 where |x| <= alpha, else 0: a larger alpha widens the window."""
+    x = torch.tensor([-1.5, -1.0, -0.6, -0.5, 0.0, 0.5, 0.6, 1.0, 1.5], dtype=F64)
+    derivative = SURROGATES["quasi_clamp"].derivative
+    assert derivative(x, 0.5).tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 0]
+    assert derivative(x, 1.0).tolist() == [0, 1, 1, 1, 1, 1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("name", [name for name in SURROGATES if name != "quasi_clamp"])
 def test_primitive_approaches_the_step(name: str) -> None:
     far = torch.tensor([-1.0, 1.0], dtype=F64)
     leak = 5 if name == "piecewise_leaky" else 0.02  # it grows without bound, on purpose

@@ -5,8 +5,10 @@ import torch
 import torchvision
 
 import ottt
+from ottt.config.trial import TrialConfig
 from ottt.data.info import DataInfo
 from ottt.errors import UserError
+from ottt.models.base import Network
 from ottt.models.registry import MODELS
 from ottt.modules import Context
 
@@ -104,6 +106,73 @@ def test_feedback_starts_at_zero_and_acts_from_the_second_step() -> None:
         second = [net(frame, state, Context())[0] for net, (_, state) in ((plain, one), (fed, two))]
         outs[zero] = torch.equal(one[0], two[0]), torch.equal(*second)
     assert outs == {True: (True, True), False: (True, False)}
+
+
+def depth_net(**changes: object) -> tuple[Network, TrialConfig]:
+    config = ottt.load_config(
+        {"model.name": "nfresnet18", "model.width": 0.125, "T": 3, "neuron.v_threshold": 0.2, "data.name": "cifar10"}
+        | changes
+    )
+    net = ottt.build_model(config, data=CIFAR)
+    for block in net.blocks:
+        torch.nn.init.constant_(block.skip_gain, 0.5)
+    torch.nn.init.constant_(net.classifier.weight, 0.1)
+    return net, config
+
+
+def test_blocks_dropped_per_batch_are_left_as_they_are() -> None:
+    """One draw per block and sequence, at one rate; only the first neurons and the shortcut of a dropped block run.
+
+    By hand, with gradient g = 0, momentum m, decay w and buffer v, SGD would move a parameter p by -lr (m v + w p): not
+    here, where a dropped block has no gradient.
+    """
+    net, config = depth_net(**{"model.stochastic_depth": 0.5, "model.depth_draws": "batch"})
+    inputs = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
+    rule = ottt.build_rule(config)
+    draws = torch.Generator().manual_seed(3)
+    kept: list[list[bool]] = []
+    for _ in range(4):
+        expected = [(torch.rand((), generator=generator) >= 0.5).item() for generator in [draws.clone_state()] * 8]
+        before = {name: value.clone() for name, value in net.named_parameters()}
+        rule.train_batch(net, optimizer, inputs, torch.tensor([0, 1, 2, 3]), generator=draws)
+        kept.append(expected)
+        for i, block in enumerate(net.blocks):
+            for name, value in block.named_parameters():
+                runs = expected[i] or name.startswith("shortcut")
+                assert (value.grad is not None) is runs, (i, name)
+                assert torch.equal(value, before[f"blocks.{i}.{name}"]) is not runs, (i, name)
+    assert {False, True} == {one for batch in kept for one in batch}
+    assert kept[0] != kept[1]
+
+
+@pytest.mark.parametrize("rule", ["ottt", "ndot", "bptt"])
+def test_dropping_no_block_per_batch_is_the_network_without_stochastic_depth(rule: str) -> None:
+    inputs = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    gradients = []
+    for changes in ({}, {"model.stochastic_depth": 1e-9, "model.depth_draws": "batch"}):
+        net, config = depth_net(**{"rule.name": rule}, **changes)
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        ottt.build_rule(config).train_batch(net, optimizer, inputs, torch.tensor([0, 1, 2, 3]))
+        gradients.append(torch.cat([value.grad.flatten() for value in net.parameters()]))
+    assert torch.equal(*gradients)
+
+
+def test_a_network_whose_blocks_are_all_dropped_is_stem_shortcuts_and_classifier() -> None:
+    net, _ = depth_net(**{"model.stochastic_depth": 1 - 1e-9, "model.depth_draws": "batch"})
+    frame = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    context, state = Context(generator=torch.Generator().manual_seed(0)), None
+    hand, x_states = [], [None] * 8
+    for _ in range(2):
+        out, state = net(frame, state, context)
+        x = net.encode(frame, Context())
+        for i, block in enumerate(net.blocks):
+            spikes, x_states[i] = block.spike_layers[0](x / block.beta, x_states[i], Context())
+            x = x if block.shortcut is None else block.shortcut(spikes, Context())
+        hand.append((out, net.classifier(x.mean((2, 3)), Context())))
+    for out, expected in hand:
+        torch.testing.assert_close(out, expected)
+    assert not torch.equal(hand[0][0], hand[1][0])
 
 
 def test_stochastic_depth_is_one_draw_per_sample_and_sequence() -> None:

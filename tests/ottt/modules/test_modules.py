@@ -45,3 +45,35 @@ def test_a_narrow_strided_shortcut_does_not_corrupt_memory() -> None:
     # With oneDNN's own strided weight gradient this ends with "corrupted size vs. prev_size" or a signal.
     done = subprocess.run([sys.executable, "-c", NARROW_SHORTCUT], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("unrolled", [False, True], ids=["a backward pass per step", "one through all steps"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("standardized", [False, True])
+def test_gradients_of_low_precision_are_summed_over_time_in_fp32(
+    standardized: bool, dtype: torch.dtype, unrolled: bool
+) -> None:
+    """In their own precision the sums over 64 steps were off by 1.4 % (bfloat16) and 0.18 % (float16)."""
+    draw = torch.Generator().manual_seed(0)
+    conv = Conv2d(8, 8, 3, standardized=standardized, generator=draw)
+    steps = [(torch.rand(2, 8, 6, 6, generator=draw), torch.randn(2, 8, 6, 6, generator=draw)) for _ in range(64)]
+    expected = torch.zeros(conv.weight.shape, dtype=torch.float64)
+    for s, g in steps:
+        context = Context(cut=True, dtype=dtype)
+        conv(Spikes(s, s), context).backward(g.to(dtype))
+        context.push_back()
+        assert conv.weight.grad is not None
+        expected += conv.weight.grad
+        conv.weight.grad = None
+
+    context = Context(cut=True, dtype=dtype)
+    outputs = [conv(Spikes(s, s), context) for s, _ in steps] if unrolled else []
+    if unrolled:
+        torch.autograd.backward(outputs, [g.to(dtype) for _, g in steps])
+    else:
+        for s, g in steps:
+            conv(Spikes(s, s), context).backward(g.to(dtype))
+    context.push_back()
+    assert conv.weight.grad is not None
+    assert conv.weight.grad.dtype == torch.float32
+    assert (conv.weight.grad - expected).norm() < 2e-6 * expected.norm()

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import torch
 import ottt
 from ottt.schema import Status
 from ottt.training.checkpoint import NEWEST, PREVIOUS, DamagedCheckpointWarning
-from ottt.training.trainer import Trainer
+from ottt.training.trainer import Trainer, fit
 
 TINY = {"model.width": 0.25, "T": 2, "epochs": 3, "batch_size": 256, "neuron.dropout": 0.2, "device": "cpu"}
 TIMES = {"time/epoch_s", "perf/images_per_s"}  # metrics that differ between equal runs
@@ -119,6 +120,37 @@ def test_divergence_names_epoch_and_last_good_checkpoint(tmp_path: Path) -> None
     assert "nan" in result.reason or "inf" in result.reason
     expected = str(tmp_path / NEWEST) if result.history else "none"
     assert result.reason.endswith(f"last good checkpoint: {expected}")
+
+
+LOST = {**TINY, "epochs": 1, "batch_size": 2048, "optim.lr": 1e30}  # one update, after which nothing is trained
+
+
+@pytest.mark.parametrize(
+    ("settings", "shown"),
+    [
+        ({"data.val_fraction": 0.15}, "val loss became inf"),
+        ({"data.val_fraction": 0.0}, "test loss became inf"),
+        ({"optim.lr": 1e38, "optim.weight_decay": 1e10}, "stem.weight became -?inf"),
+    ],
+)
+def test_divergence_in_the_last_update_is_no_result(settings: dict[str, Any], shown: str, tmp_path: Path) -> None:
+    trainer = Trainer(ottt.load_config({**LOST, **settings}))
+    result = fit(trainer, checkpoints=tmp_path)
+    assert (result.status, result.history, trainer.epoch) == (Status.DIVERGED, (), 0)
+    assert re.match(f"{shown} in epoch 1; last good checkpoint: none", result.reason or "")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("lost", [math.nan, -math.inf])
+def test_silent_neurons_do_not_hide_divergence(lost: float) -> None:
+    """A potential that is NaN never reaches the threshold, so all losses stay finite."""
+    trainer = Trainer(ottt.load_config({**TINY, "optim.lr": 1e-30}))
+    with torch.no_grad():
+        trainer.net.stem.bias[3] = lost
+    assert math.isfinite(trainer.evaluate(trainer.eval_sets["test"]).loss)
+    with pytest.raises(ottt.Diverged, match=r"stem\.(weight|bias) became (nan|-inf) in epoch 1") as error:
+        trainer.train_epoch()
+    assert error.value.epoch == 1
 
 
 def test_sink_sees_every_epoch() -> None:
