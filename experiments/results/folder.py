@@ -50,7 +50,7 @@ class Results:
         return self.artifacts_of(self.store)
 
     def artifacts_of(self, store: str) -> Path | None:
-        """Folder of the artifacts of a store: beside a SQLite file, here for other databases; None: a server chooses."""
+        """Folder of a store's artifacts: beside a SQLite file, here for other databases; None: a server chooses."""
         return beside(store) or (self.root / "artifacts" if is_database(store) else None)
 
     def write_plan(self, plan: Plan, spec: str) -> None:
