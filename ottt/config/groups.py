@@ -76,9 +76,7 @@ class ModelConfig(Section):
     classifier_hidden: int = Field(0, ge=0)  # VGG: neurons between the last convolution and the output; 0: none
     dropout: float = Field(0.0, ge=0, lt=1)  # dropout before the classifier, one mask per sequence
     stochastic_depth: float = Field(0.0, ge=0, lt=1)  # ResNet: rate r at which blocks are dropped, see depth_draws
-    depth_draws: Literal["sample", "batch"] = (
-        "sample"  # rate r i/n in block i < n | r in all: the original's, see method
-    )
+    depth_draws: Literal["sample", "batch"] = "sample"  # each sample, r i/n in block i < n | whole batch, r: original
 
 
 class SurrogateConfig(Section):
