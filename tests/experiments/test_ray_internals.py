@@ -12,7 +12,7 @@ import pytest
 import ray
 
 from experiments.cluster.check import check
-from experiments.ray_internals import draining_nodes, end_monitor, has_autoscaler, launcher_check
+from experiments.ray_internals import draining_nodes, end_monitor, has_autoscaler, launcher_check, same_imports
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,6 +20,7 @@ INTERFACES: list[tuple[str, str, dict[str, Any], str]] = [
     ("ray._private.state", "state.get_draining_nodes", {}, "draining_nodes"),
     ("ray._private.worker", "_global_node", {}, "end_monitor"),
     ("ray._private.node", "Node.kill_monitor", {"self": None, "check_alive": False}, "end_monitor"),
+    ("ray.job_config", "JobConfig", {"_py_driver_sys_path": []}, "same_imports"),
     ("ray.autoscaler.v2.utils", "is_autoscaler_v2", {"fetch_from_server": True}, "has_autoscaler"),
     ("ray.autoscaler._private.util", "prepare_config", {"config": {}}, "launcher_check"),
     ("ray.autoscaler._private.util", "validate_config", {"config": {}}, "launcher_check"),
@@ -88,6 +89,26 @@ def test_without_the_worker_module_the_monitor_keeps_running(monkeypatch: pytest
 
 
 @KINDS
+def test_without_the_parameter_ray_takes_its_own_paths(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    break_interface(monkeypatch, "ray.job_config", "JobConfig", kind)
+    assert same_imports() == {}
+
+
+def test_workers_look_where_this_process_does_and_nowhere_else_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mine, further = tmp_path / "mine", tmp_path / "further"
+    for folder in (mine, further):
+        folder.mkdir()
+    monkeypatch.setattr(sys, "path", [str(mine), str(tmp_path / "absent"), str(further), *sys.path[-1:]])
+    paths = same_imports()["job_config"]._py_driver_sys_path
+    paths.extend([str(tmp_path)])  # as Ray does with the current folder
+    assert list(paths) == [str(further), str(mine)]  # each is put in front of those before it
+    monkeypatch.setattr(sys, "path", sys.path[-1:])
+    assert (list(same_imports()["job_config"]._py_driver_sys_path), bool(paths)) == ([], True)
+
+
+@KINDS
 def test_without_the_autoscaler_utilities_no_cluster_grows(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     break_interface(monkeypatch, "ray.autoscaler.v2.utils", "is_autoscaler_v2", kind)
     assert has_autoscaler() is False
@@ -112,7 +133,7 @@ def test_without_rays_check_the_schema_checks_alone(
 
 def test_a_worker_and_a_driver_start_without_any_of_them() -> None:
     """In a new process: the modules must not be bound when they are imported."""
-    modules = sorted({module for module, *_ in INTERFACES} - {"ray._private.node"})
+    modules = sorted({module for module, *_ in INTERFACES} - {"ray._private.node", "ray.job_config"})
     code = (
         "import sys; import ray.tune, ray.job_submission, ray.util.scheduling_strategies, ray.autoscaler;"
         f"sys.modules.update(dict.fromkeys({modules}));"
