@@ -23,6 +23,7 @@ from experiments.costs.estimate import estimated, kind_of
 from experiments.costs.gpu_share import best_count, fits, spread
 from experiments.planning.plan import expand
 from experiments.results.folder import Results
+from experiments.results.provenance import code_hash
 from experiments.sweep_spec.run_settings import Share
 from ottt.config.trial import TrialConfig
 from ottt.errors import UserError
@@ -200,10 +201,11 @@ def test_a_ray_of_our_own_has_no_autoscaler(tmp_path: Path) -> None:
 def test_doctor_finds_nothing_here(tmp_path: Path) -> None:
     done = Place(tmp_path).ottt("doctor", "quickstart", "--json")
     checks = {check["name"]: check for check in json.loads(done.stdout)}
-    assert list(checks) == ["packages", "disk", "clock", "store", "spec", "ray", "storage", "machines"]
+    assert list(checks) == ["packages", "code", "disk", "clock", "store", "spec", "ray", "storage", "machines"]
+    assert f"sources {code_hash()}" in checks["code"]["found"]
     assert checks["spec"]["found"] == "quickstart: 18 trials"
     bad = {name: check["fix"] for name, check in checks.items() if check["fix"] is not None}
-    assert bad.keys() <= {"packages"}, bad
+    assert bad.keys() <= {"packages", "code"}, bad  # code: git can refuse a checkout that another user owns
     assert done.returncode == len(bad)
 
 
