@@ -16,12 +16,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.dtypes import column
-from analysis.store.base import Store, StoredRun
+from analysis.store.base import Store, StoredRun, sound
 from analysis.store.open import open_store
 from analysis.store.plan import Plan, PlannedTrial
 from analysis.store.point_cache import PointCache
 from analysis.store.uri import shown_uri
-from ottt.errors import UserError
+from ottt.errors import UserError, command
 from ottt.schema import PLAN_ARTIFACT, SETTLED, Tag
 
 MISSING = "missing"  # status of a planned trial that has no run yet
@@ -83,10 +83,14 @@ def runs(sweep: str, *, store: str) -> pd.DataFrame:
 
 
 def frame(found: Sequence[StoredRun]) -> pd.DataFrame:
-    """One row per run: `name`, `sweep` and the columns of the function `runs`, with the recorded settings."""
-    rows = [_identity(run) | _state(run) for run in found]
-    settings = [{key: typed(text) for key, text in run.params.items()} for run in found]
-    return _frame(rows, settings, [run.metrics for run in found])
+    """One row per run: `name`, `sweep` and the columns of the function `runs`, with the recorded settings.
+
+    Runs that lack a tag which identifies them are left out.
+    """
+    runs = sound(found, Tag.SWEEP, Tag.TRIAL, Tag.VARIANT, Tag.LABEL, Tag.SEED, Tag.STATUS)
+    rows = [_identity(run) | _state(run) for run in runs]
+    settings = [{key: typed(text) for key, text in run.params.items()} for run in runs]
+    return _frame(rows, settings, [run.metrics for run in runs])
 
 
 def history(sweep: str, *, store: str, cache: str | Path | None = None) -> pd.DataFrame:
@@ -136,7 +140,7 @@ def _load(source: Store, sweep: str, uri: str, *, values: bool) -> _Sweep:
     current = _plan(source, sweep, uri)
     planned = {trial.trial for trial in current.trials}
     by_trial: dict[str, list[StoredRun]] = {}
-    for run in source.runs("trial", sweep=sweep, values=values):
+    for run in sound(source.runs("trial", sweep=sweep, values=values), Tag.TRIAL, Tag.STATUS):
         trial = run.tags[Tag.TRIAL]
         if trial in planned:
             by_trial.setdefault(trial, []).append(run)
@@ -163,13 +167,20 @@ def parent(source: Store, sweep: str, uri: str) -> StoredRun:
     parents = source.runs("sweep", sweep=sweep)
     if parents:
         return parents[-1]
-    known = sorted({run.tags[Tag.SWEEP] for run in source.runs("sweep", values=False)})
+    known = sorted({run.tags[Tag.SWEEP] for run in sound(source.runs("sweep", values=False), Tag.SWEEP)})
     choices = f"one of {', '.join(known)}" if known else "run first: the store holds none yet"
     raise UserError(f"sweep must be {choices}; got {sweep!r} (store {shown_uri(uri)})")
 
 
 def _plan(source: Store, sweep: str, uri: str) -> Plan:
-    return Plan.from_json(source.text(parent(source, sweep, uri), PLAN_ARTIFACT))
+    run = parent(source, sweep, uri)
+    try:
+        return Plan.from_json(source.text(run, PLAN_ARTIFACT))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        problem = f"got {type(error).__name__} {error}; to write it again: {command('sweep', 'sync', sweep)}"
+        raise UserError(
+            f"{PLAN_ARTIFACT} of run {run.id} ({run.name}) must be the plan of a sweep: {problem}"
+        ) from error
 
 
 def _frame(

@@ -125,7 +125,7 @@ def store(results: Results) -> Check:
         client.delete_experiment(client.create_experiment(f"ottt-doctor-{uuid4().hex}"))
     except Exception as error:  # a store can raise anything; the error is the result
         fix = "make the folder of results writable" if results.is_local else "check MLFLOW_TRACKING_URI and its server"
-        return Check("store", f"{shown_store}: {redacted(explained(error))}", fix)
+        return Check("store", f"{shown_store}: {redacted(explained(error, results.store))}", fix)
     return Check("store", f"{shown_store} answers and can be written")
 
 
@@ -153,7 +153,7 @@ def cluster(root: Path) -> Iterator[Check]:
             yield devices(resources())
             yield from storage(root, on_every_node)
     except (UserError, RuntimeError, OSError) as error:
-        yield Check("ray", first_line(error), "check RAY_ADDRESS, or unset it to start Ray on this machine")
+        yield Check("ray", first_line(error), _mend(error))
 
 
 def devices(total: dict[str, float]) -> Check:
@@ -183,6 +183,15 @@ def machines(seen: list[Seen], root: Path) -> Iterator[Check]:
     skew = max((abs(one.clock - time.time()) for one in seen), default=0.0)
     is_off = skew > MAX_SKEW_S and len(seen) > 1
     yield Check("machines", f"clocks within {skew:.1f} s", "set them with NTP" if is_off else None)
+
+
+def _mend(error: Exception) -> str:
+    """What to do where Ray does not start."""
+    if os.environ.get("RAY_ADDRESS"):
+        return "check RAY_ADDRESS, or unset it to start Ray on this machine"
+    if isinstance(error, UserError):
+        return "export TMPDIR with such a folder"
+    return "Ray must start on this machine: `python -c 'import ray; ray.init()'` shows more"
 
 
 def _unmet(wanted: Requirement) -> str | None:

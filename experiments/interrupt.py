@@ -2,14 +2,16 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import FrameType
+from typing import NoReturn
 
 EXIT_INTERRUPTED = 130
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -19,15 +21,32 @@ class Ending:
     Attributes:
         now: set to abandon the running trials.
         soon: set to end them after the current epoch, with a checkpoint.
+        gone: set when the cluster is gone, without which no trial can go on.
+        undisturbed: held while an event of a trial is dealt with.
     """
 
     now: threading.Event = field(default_factory=threading.Event)
     soon: threading.Event = field(default_factory=threading.Event)
+    gone: threading.Event = field(default_factory=threading.Event)
+    undisturbed: threading.Lock = field(default_factory=threading.Lock)
+    _losses: list[str] = field(default_factory=list)
 
     @property
     def is_asked(self) -> bool:
         """Whether the sweep was asked to end, `now` or `soon`."""
         return self.now.is_set() or self.soon.is_set()
+
+    @property
+    def lost(self) -> str | None:
+        """What the sweep ends early for because it was lost, in a sentence; None if it was asked to end, or goes on."""
+        return self._losses[0] if self._losses else None
+
+    def lose(self, what: str) -> None:
+        """End the sweep now: the cluster is gone."""
+        if not self.is_asked:  # else it is gone because of what ends the sweep: a terminal that closed
+            self._losses.append(what)
+        self.gone.set()
+        self.now.set()
 
 
 class Interrupted(KeyboardInterrupt):
@@ -39,21 +58,23 @@ class Interrupted(KeyboardInterrupt):
 
 @contextmanager
 def interruptible() -> Iterator[Ending]:
-    """In the context, SIGINT and SIGTERM set `Ending.now`; a second signal ends the process.
+    """In the context, SIGINT, SIGTERM and SIGHUP set `Ending.now`; a second SIGINT or SIGTERM ends the process.
 
-    Only in the main thread, where Python delivers signals; in others nothing is set.
+    A terminal that closes sends SIGHUP, often twice; under nohup, which ignores it, it stays ignored. Only in the main
+    thread, where Python delivers signals; in others nothing is set.
     """
     ending = Ending()
 
     def ask(signum: int, frame: FrameType | None) -> None:
-        if ending.now.is_set():
+        if ending.now.is_set() and signum != signal.SIGHUP:
             os._exit(EXIT_INTERRUPTED)
         ending.now.set()
 
     if threading.current_thread() is not threading.main_thread():
         yield ending
         return
-    before = {number: signal.signal(number, ask) for number in _SIGNALS}
+    heeded = [number for number in _SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, ask) for number in heeded}
     try:
         yield ending
     finally:
@@ -73,3 +94,11 @@ def signal_handlers_kept() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def exit_at_once(status: int) -> NoReturn:
+    """End without Python's clean-up, in which Ray's threads can abort the process after an interruption."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # a terminal that is gone
+            stream.flush()
+    os._exit(status)

@@ -1,6 +1,8 @@
 """Files that several processes share: atomic replacement and locks. Standard library only."""
 
+import errno
 import fcntl
+import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,19 +10,59 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 from uuid import uuid4
 
+from ottt.errors import UserError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_CANNOT_FLUSH = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)  # of folders of some network file systems
+
+
+def user_path(given: str | Path) -> Path:
+    """The path that a user wrote: a leading `~` is the home folder, which a shell replaces in some places only.
+
+    Raises:
+        UserError: there is no such home folder.
+    """
+    try:
+        return Path(given).expanduser()
+    except RuntimeError:
+        raise UserError(f"{given}: ~ must be a home folder, found none: write the path in full") from None
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file; False too for a text that cannot be a path, for instance one that is too long."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary file next to `path`, which replaces `path` at the end of the context.
 
-    Readers see either the old file or the complete new one. After an error the old one stays.
+    Readers see either the old file or the complete new one, also after a power failure. After an error the old one
+    stays.
     """
     partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")
     try:
         yield partial
+        _flush_to_disk(partial)
         partial.replace(path)
+        _flush_to_disk(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _flush_to_disk(path: Path) -> None:
+    """Wait until the content of a file, or the entries of a folder, would survive a power failure."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_FLUSH:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -55,6 +97,27 @@ def try_lock(path: Path) -> TextIO | None:
             return None
         raise
     return file
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock on the file `path`, which may be one that this user can only read."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, says that there is no room on a disk."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def damaged_member(file: BinaryIO) -> str | None:

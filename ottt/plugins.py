@@ -10,17 +10,22 @@ Standard library only.
 
 import hashlib
 import importlib.util
+import os
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
-from ottt.errors import UserError
+from ottt.errors import UserError, brief
+from ottt.files import is_file, user_path
 
 GROUP = "ottt.plugins"  # group of entry points
+FILE_HINT = " (a file is named with its ending: {}.py)"
+LONGEST_NAME = 200  # characters of what a plugin registers; MLflow stores 250 of a metric's name
 
 
 @dataclass(frozen=True)
@@ -48,16 +53,20 @@ def load_plugin(name: str) -> Plugin:
         name: a module, or a file that ends in `.py`, relative to the current folder.
 
     Raises:
-        UserError: there is no such module or file, or importing it fails.
+        UserError: there is no such module or file, importing it fails, or it ends the process.
     """
+    if not name.endswith(".py") and not all(map(str.isidentifier, name.split("."))):
+        raise UserError(f"plugin {brief(name)} must be a module (mylab.networks) or a file that ends in .py")
     if name not in _loaded:
         _loading.append(name)
         try:
-            module = _from_file(name) if name.endswith(".py") else import_module(name)
-        except UserError:
+            with printing_to_stderr():
+                module = _from_file(name) if name.endswith(".py") else import_module(name)
+        except (UserError, KeyboardInterrupt):
             raise
-        except Exception as error:
-            raise UserError(f"plugin {name}: {type(error).__name__}: {error}{_hint(name, error)}") from error
+        except BaseException as error:  # also sys.exit, with which the command would end as if it were done
+            what = f"{error}{FILE_HINT.format(name)}" if _is_absent(name, error) else described(error)
+            raise UserError(f"plugin {name}: {what}") from error
         finally:
             _loading.pop()
         _loaded[name] = Plugin(name, _digest(module))
@@ -70,6 +79,40 @@ def load_installed() -> None:
         load_plugin(entry.module)
 
 
+@contextmanager
+def printing_to_stderr() -> Iterator[None]:
+    """Keep stdout for what a command prints: others' code, its libraries and its child processes print to stderr."""
+    sys.stdout.flush()
+    with redirect_stdout(sys.stderr), _descriptor_1_is_2():
+        yield
+
+
+@contextmanager
+def _descriptor_1_is_2() -> Iterator[None]:
+    try:
+        kept = os.dup(1)
+    except OSError:  # the process has no stdout
+        yield
+        return
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def described(error: BaseException) -> str:
+    """Type and message of an error of someone else's code, in one line; `sys.exit` in words."""
+    if isinstance(error, SystemExit):
+        return f"must not end the process, but called sys.exit({error.code!r})"
+    try:
+        text = str(error)
+    except Exception:  # its own, of printing the error
+        text = "(its message cannot be printed)"
+    return ": ".join(filter(None, (type(error).__name__, next(iter(text.splitlines()), ""))))
+
+
 def claim(kind: str, name: str, taken: Collection[str]) -> None:
     """Record that the plugin being loaded registers `name`.
 
@@ -79,8 +122,10 @@ def claim(kind: str, name: str, taken: Collection[str]) -> None:
         taken: names that are registered already.
 
     Raises:
-        UserError: the name is taken.
+        UserError: the name is taken, or is none.
     """
+    if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
+        raise UserError(f"{kind} must have a name of 1 to {LONGEST_NAME} printable characters, got {brief(name)}")
     if name in taken:
         raise UserError(f"{kind} {name!r} is registered already, by {_owners.get((kind, name), 'ottt')}")
     if _loading:
@@ -93,8 +138,8 @@ def owner(kind: str, name: str) -> str | None:
 
 
 def _from_file(name: str) -> ModuleType:
-    path = Path(name).absolute()
-    if not path.is_file():
+    path = user_path(name).absolute()
+    if not is_file(path):
         raise UserError(f"plugin {name}: no such file in {path.parent}")
     spec = importlib.util.spec_from_file_location(f"ottt_plugin_{path.stem}", path)
     assert spec is not None, "a file that ends in .py has a loader"
@@ -105,15 +150,16 @@ def _from_file(name: str) -> ModuleType:
     return module
 
 
-def _hint(name: str, error: Exception) -> str:
-    absent = isinstance(error, ModuleNotFoundError) and error.name == name.partition(".")[0]
-    return f" (a file is named with its ending: {name}.py)" if absent else ""
+def _is_absent(name: str, error: BaseException) -> bool:
+    return isinstance(error, ModuleNotFoundError) and error.name == name.partition(".")[0]
 
 
 def _digest(module: ModuleType) -> str:
-    if module.__file__ is None:
-        raise UserError(f"plugin {module.__name__}: must be a module or a package with __init__.py, got a bare folder")
-    file = Path(module.__file__)
+    if getattr(module, "__file__", None) is None:
+        raise UserError(
+            f"plugin {module.__name__}: must be a module or a package with __init__.py, got none or a bare folder"
+        )
+    file = Path(str(module.__file__))
     files = sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
     digest = hashlib.sha256()
     for path in files:

@@ -20,12 +20,15 @@ class Status(StrEnum):
     STOPPED_EARLY = "stopped-early"  # ended by a scheduler: never averaged with finished trials
     DIVERGED = "diverged"  # a loss or a parameter became NaN or infinite: a result
     OUT_OF_MEMORY = "out-of-memory"
+    TIMED_OUT = "timed-out"  # trained longer than the sweep lets a trial train
     FAILED = "failed"  # raised an error; the reason is in Tag.REASON
     INTERRUPTED = "interrupted"  # by the user or a crash of the driver: will be rerun
 
 
 SETTLED = frozenset({Status.FINISHED, Status.STOPPED_EARLY, Status.DIVERGED})  # has its result: not rerun
-WITHOUT_RESULT = frozenset({Status.FAILED, Status.OUT_OF_MEMORY})  # ended without a result: rerun on request
+WITHOUT_RESULT = frozenset(
+    {Status.FAILED, Status.OUT_OF_MEMORY, Status.TIMED_OUT}
+)  # ended without a result: rerun on request
 ENDED = SETTLED | WITHOUT_RESULT
 
 MLFLOW_STATUS: dict[Status, str] = {
@@ -34,6 +37,7 @@ MLFLOW_STATUS: dict[Status, str] = {
     Status.STOPPED_EARLY: "FINISHED",
     Status.DIVERGED: "FINISHED",
     Status.OUT_OF_MEMORY: "FAILED",
+    Status.TIMED_OUT: "FAILED",
     Status.FAILED: "FAILED",
     Status.INTERRUPTED: "KILLED",
 }
@@ -120,6 +124,11 @@ def rate_of_layer(index: int) -> str:
 def top1_at(steps: int) -> str:
     """Name of the test accuracy of a network evaluated with `steps` time steps, e.g. `test/top1_at_06`."""
     return f"test/top1_at_{steps:02d}"
+
+
+def is_metric(name: str) -> bool:
+    """Whether there is a metric with this name."""
+    return name in METRICS or bool(_RATE_OF_LAYER.fullmatch(name) or _TOP1_AT.fullmatch(name))
 
 
 def metric(name: str) -> Metric:

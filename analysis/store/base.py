@@ -5,11 +5,13 @@ MLflow's client; both give the same results.
 """
 
 import hashlib
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from analysis.store.points import Points
+from ottt.errors import command
 from ottt.schema import Status, Tag
 
 Kind = Literal["sweep", "trial"]
@@ -49,6 +51,33 @@ class StoredRun:
     def status(self) -> Status:
         """Status of the trial or the sweep."""
         return Status(self.tags[Tag.STATUS])
+
+
+def sound(runs: Sequence[StoredRun], *tags: Tag) -> list[StoredRun]:
+    """The runs that have these tags, each with a value that it can have; a warning names every other run.
+
+    Tags can be deleted and edited on the MLflow page.
+    """
+    kept = []
+    for run in runs:
+        problem = next(filter(None, (_problem(tag, run.tags.get(tag)) for tag in tags)), None)
+        if problem is None:
+            kept.append(run)
+        else:
+            mend = command("sweep", "sync", run.tags.get(Tag.SWEEP, "SWEEP"))
+            warnings.warn(f"run {run.id} ({run.name}) is left out: {problem}; to mend it: {mend}", stacklevel=3)
+    return kept
+
+
+def _problem(tag: Tag, value: str | None) -> str | None:
+    """What is wrong with the value of a tag; None if nothing is."""
+    if not value:
+        return f"its tag {tag} was deleted"
+    if tag is Tag.STATUS and value not in set(Status):
+        return f"its tag {tag} must be one of {', '.join(Status)}, got {value!r}"
+    if tag is Tag.SEED and not (value.isascii() and value.isdigit()):
+        return f"its tag {tag} must be a whole number, got {value!r}"
+    return None
 
 
 class Store(Protocol):

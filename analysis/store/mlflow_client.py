@@ -13,11 +13,13 @@ from typing import Any
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from sqlalchemy.exc import SQLAlchemyError
 
-from analysis.store.addresses import beside, local_path, located
+from analysis.store.addresses import artifact_text, beside, local_path, located
 from analysis.store.base import Kind, StoredRun, fingerprint
 from analysis.store.mlflow_internals import BulkUnavailable, bulk_history, last_steps
 from analysis.store.points import PointCollector, Points, restored
+from analysis.store.sqlite import exact
 from analysis.store.uri import explained, shown_uri
 from ottt.errors import UserError
 from ottt.schema import Status, Tag
@@ -33,18 +35,23 @@ PointColumns = tuple[Sequence[str], Sequence[str], Sequence[int], Sequence[int],
 
 
 class ClientStore:
-    """The store at a tracking URI, with `page` runs per request.
+    """The store at a tracking URI.
+
+    Args:
+        uri: tracking URI.
+        page: runs per request.
+        address: what `analysis.store.sqlite.readable` gives for a database; None: the tracking URI.
 
     Raises:
         UserError: MLflow knows no such kind of store.
     """
 
-    def __init__(self, uri: str, *, page: int = PAGE) -> None:
+    def __init__(self, uri: str, *, page: int = PAGE, address: str | None = None) -> None:
         self._uri = uri
         self._page = page
         self._artifacts = beside(uri)
         try:
-            self._client = MlflowClient(tracking_uri=uri)
+            self._client = MlflowClient(tracking_uri=address or exact(uri))
         except MlflowException as error:
             known = "sqlite:////abs/mlflow.db, postgresql://... or http://..."
             raise UserError(f"store must be {known}, got {shown_uri(uri)}") from error
@@ -82,9 +89,9 @@ class ClientStore:
     def text(self, run: StoredRun, artifact: str) -> str:
         """See `Store`."""
         if self._artifacts is not None and (place := local_path(run.artifacts)) is not None:
-            return (place / artifact).read_text(encoding="utf-8")
+            return artifact_text(place / artifact)
         with _errors_in_one_line(self._uri), TemporaryDirectory() as folder:
-            return Path(self._client.download_artifacts(run.id, artifact, folder)).read_text(encoding="utf-8")
+            return artifact_text(Path(self._client.download_artifacts(run.id, artifact, folder)))
 
     def _runs(self, query: str, experiments: Sequence[str]) -> list[StoredRun]:
         order = ["attributes.start_time ASC"]
@@ -179,5 +186,5 @@ def _errors_in_one_line(uri: str) -> Iterator[None]:
     """
     try:
         yield
-    except MlflowException as error:
-        raise UserError(f"store {shown_uri(uri)}: {explained(error)}") from error
+    except (MlflowException, SQLAlchemyError) as error:
+        raise UserError(f"store {shown_uri(uri)}: {explained(error, uri)}") from error

@@ -1,7 +1,8 @@
 """Opens the store at a tracking URI with the reader that fits it."""
 
 from analysis.store.base import Store
-from analysis.store.uri import is_database, set_up_mlflow, sqlite_file
+from analysis.store.sqlite import sqlite_file
+from analysis.store.uri import is_database, set_up_mlflow, unusable
 from ottt.errors import UserError
 
 
@@ -9,16 +10,18 @@ def open_store(uri: str) -> Store:
     """The store at a tracking URI: `sqlite:////abs/mlflow.db`, `postgresql://...`, `http://...`.
 
     Raises:
-        UserError: no such file.
+        UserError: no such file, or one that cannot be read.
     """
     set_up_mlflow()
     if is_database(uri):
         from analysis.store.sql import SqlStore
 
-        # SQLite would create the file and MLflow its tables; a reader must not.
         file = sqlite_file(uri)
-        if file is not None and not file.is_file():
-            raise UserError(f"store must be an existing MLflow store, got {uri}: no such file")
+        try:
+            if file is not None and not file.is_file():
+                raise UserError(f"store must be an existing MLflow store, got {uri}: no such file")
+        except OSError as error:
+            raise unusable(uri, error) from error
         return SqlStore(uri)
     from analysis.store.mlflow_client import ClientStore  # loads MLflow, which takes seconds
 

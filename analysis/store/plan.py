@@ -26,6 +26,19 @@ class PlannedTrial:
 
 
 @dataclass(frozen=True)
+class Suggestion:
+    """A variant that a search suggested.
+
+    Attributes:
+        variant: hash of the variant; it can have been suggested before.
+        told: numbers, from 0, of the suggestions whose results the search learnt just before.
+    """
+
+    variant: str
+    told: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a sweep consists of.
 
@@ -36,6 +49,7 @@ class Plan:
         baseline: settings of the variant that the others are compared with; None: the spec names none.
         trials: variant by variant in the order of the spec, each with all seeds.
         stops_early: whether a scheduler may end trials: only then are those that it ended done.
+        suggestions: what a search suggested, in order, up to the last new variant.
     """
 
     name: str
@@ -44,6 +58,7 @@ class Plan:
     baseline: Mapping[str, Any] | None
     trials: tuple[PlannedTrial, ...]
     stops_early: bool = False
+    suggestions: tuple[Suggestion, ...] = ()
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -53,8 +68,15 @@ class Plan:
             PlannedTrial(trial["trial"], trial["variant"], trial["label"], trial["seed"], trial["settings"])
             for trial in stored["trials"]
         )
-        stops_early = stored.get("stops_early", False)
-        return cls(stored["name"], stored["metric"], tuple(stored["axes"]), stored["baseline"], trials, stops_early)
+        return cls(
+            stored["name"],
+            stored["metric"],
+            tuple(stored["axes"]),
+            stored["baseline"],
+            trials,
+            stored.get("stops_early", False),
+            tuple(Suggestion(one["variant"], tuple(one["told"])) for one in stored.get("suggestions", ())),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The plan as plain values; as text they are what `from_json` reads."""
@@ -74,5 +96,6 @@ class Plan:
             "axes": list(self.axes),
             "baseline": None if self.baseline is None else dict(self.baseline),
             "stops_early": self.stops_early,
+            "suggestions": [{"variant": one.variant, "told": list(one.told)} for one in self.suggestions],
             "trials": trials,
         }

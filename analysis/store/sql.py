@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import Connection, Select, case, column, create_engine, func, null, select, table
 from sqlalchemy.exc import DBAPIError
 
-from analysis.store.addresses import beside, local_path, located
+from analysis.store.addresses import artifact_text, beside, local_path, located
 from analysis.store.base import Kind, StoredRun, fingerprint
 from analysis.store.points import PointCollector, Points, restored
-from analysis.store.uri import shown_uri
-from ottt.errors import UserError, first_line
+from analysis.store.sqlite import readable
+from analysis.store.uri import unusable
 from ottt.schema import Tag
 
 CHUNK = 1000  # rows per fetch: they become arrays before garbage collection has to traverse them
@@ -72,7 +72,8 @@ class SqlStore:
         """See `Store`; MLflow parses its own filter strings."""
         from analysis.store.mlflow_client import ClientStore
 
-        return ClientStore(self._uri).search(query)
+        with readable(self._uri) as address:
+            return ClientStore(self._uri, address=address).search(query)
 
     def points(self, runs: Sequence[StoredRun]) -> Points:
         """See `Store`."""
@@ -106,10 +107,11 @@ class SqlStore:
         """See `Store`."""
         folder = local_path(run.artifacts)
         if folder is not None:
-            return (folder / artifact).read_text(encoding="utf-8")
+            return artifact_text(folder / artifact)
         from analysis.store.mlflow_client import ClientStore
 
-        return ClientStore(self._uri).text(run, artifact)
+        with readable(self._uri) as address:
+            return ClientStore(self._uri, address=address).text(run, artifact)
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
@@ -118,15 +120,15 @@ class SqlStore:
         Raises:
             UserError: the database does not answer, or is not one of MLflow.
         """
-        engine = create_engine(self._uri)
-        try:
-            with engine.connect() as connection:
-                yield connection
-        except DBAPIError as error:
-            problem = first_line(error.orig or error)
-            raise UserError(f"store must be a database of MLflow, got {shown_uri(self._uri)}: {problem}") from error
-        finally:
-            engine.dispose()
+        with readable(self._uri) as address:
+            engine = create_engine(address)
+            try:
+                with engine.connect() as connection:
+                    yield connection
+            except DBAPIError as error:
+                raise unusable(self._uri, error) from error
+            finally:
+                engine.dispose()
 
 
 def _run_ids(kind: Kind, sweep: str | None) -> Select[Any]:

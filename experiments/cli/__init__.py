@@ -1,18 +1,20 @@
 """The `ottt` command. Its modules import heavy packages inside the commands that need them."""
 
-import os
+import logging
 import sys
 import traceback
+import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import NoReturn
 
 import typer
 
 from experiments.cli import cluster, datasets, doctor, mlflow, report, results, runs, sweep, sync, trial
-from experiments.interrupt import EXIT_INTERRUPTED
+from experiments.cli.terminal import prepare
+from experiments.interrupt import EXIT_INTERRUPTED, exit_at_once
 from experiments.tracking.redact import Screen
 from ottt.errors import UserError
+from ottt.plugins import described
 
 __all__ = ["app", "main"]
 
@@ -42,6 +44,9 @@ app.command("doctor")(doctor.doctor)
 
 def main() -> int:
     """Run the command; returns the exit status. Errors become lines on stderr. Secrets are not printed."""
+    warnings.formatwarning = _note
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # without a HOME to write to it warns of a slower start
+    prepare(sys.stdout, sys.stderr)
     with redirect_stdout(Screen(sys.stdout)), redirect_stderr(Screen(sys.stderr)):
         return _main()
 
@@ -52,10 +57,13 @@ def _main() -> int:
         _refuse_deleted_folder()
         status: int = app(arguments, prog_name="ottt", standalone_mode=False) or 0
         if status == EXIT_INTERRUPTED:
-            _exit_at_once(status)
+            exit_at_once(status)
         return status
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except SystemExit as error:  # of a plugin's code: the command would end as if it were done
+        print(f"error: the code of a plugin or a library {described(error)}", file=sys.stderr)
+        return EXIT_FAILURE
     except Exception as error:
         if len(arguments) < len(sys.argv) - 1:
             traceback.print_exc()
@@ -64,18 +72,16 @@ def _main() -> int:
         return EXIT_USER if isinstance(error, UserError | typer.TyperException) else EXIT_FAILURE
 
 
+def _note(message: Warning | str, *_: object, **__: object) -> str:
+    """A warning in one line, without the place in the code."""
+    return f"note: {' '.join(str(message).split())}\n"
+
+
 def _refuse_deleted_folder() -> None:
     try:
         Path.cwd()
     except FileNotFoundError:
         raise UserError("the current folder must exist, but it was deleted: change to another one") from None
-
-
-def _exit_at_once(status: int) -> NoReturn:
-    """End without Python's clean-up, in which Ray's threads can abort the process after an interruption."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
 
 
 def _lines(error: Exception) -> list[str]:

@@ -8,6 +8,7 @@ import typer
 from experiments.results.folder import Results
 from experiments.sweep_spec.studies import find_spec
 from ottt.errors import UserError
+from ottt.files import user_path
 from ottt.plugins import load_plugin
 
 SpecArgument = Annotated[
@@ -18,9 +19,18 @@ Overrides = Annotated[
     typer.Argument(metavar="KEY=VALUE", help="Changes to the base configuration or to the spec."),
 ]
 SweepArgument = Annotated[str, typer.Argument(metavar="SWEEP", help="Name of a sweep that was run, or its spec.")]
+
+
+def at_home(path: Path | None) -> Path | None:
+    """The path that a user wrote, see `ottt.files.user_path`: the callback of every option and argument for a path."""
+    return None if path is None else user_path(path)
+
+
 ResultsOption = Annotated[
     Path | None,
-    typer.Option("--results", metavar="DIR", help="Folder of results (default: $OTTT_RESULTS, else results)."),
+    typer.Option(
+        "--results", metavar="DIR", callback=at_home, help="Folder of results (default: $OTTT_RESULTS, else results)."
+    ),
 ]
 PluginOption = Annotated[
     list[str] | None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from experiments.cli.arguments import JsonOption, Overrides, SpecArgument
+from experiments.cli.arguments import JsonOption, Overrides, SpecArgument, at_home
 from ottt.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ app = typer.Typer(help="Check launcher files, submit sweeps to a cluster, follow
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Launcher file of `ray up`.")],
+    file: Annotated[Path, typer.Argument(callback=at_home, metavar="FILE", help="Launcher file of `ray up`.")],
     as_json: JsonOption = False,
 ) -> None:
     """Check a launcher file offline: Ray's schema, versions, shared storage, open ports, passwords.
@@ -132,7 +132,10 @@ def stop(job: JobArgument, address: AddressOption = DASHBOARD) -> None:
 @app.command()
 def fetch(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="Folder or address with SHA256SUMS and the files.")],
-    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder on this machine: the trials' data.root.")],
+    to: Annotated[
+        Path,
+        typer.Option("--to", callback=at_home, metavar="DIR", help="Folder on this machine: the trials' data.root."),
+    ],
 ) -> None:
     """Copy data sets from shared storage to this machine's disk, once, and check every file.
 

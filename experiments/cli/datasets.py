@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from experiments.cli.arguments import JsonOption
+from experiments.cli.arguments import JsonOption, at_home
 from experiments.results.folder import shown
 from ottt.data.files import FILES
 from ottt.data.info import DATASETS
@@ -15,7 +15,9 @@ from ottt.errors import UserError
 app = typer.Typer(help="List, show and download data sets.", invoke_without_command=True)
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of a data set.")]
-RootOption = Annotated[Path, typer.Option("--root", metavar="DIR", help="Folder of the data sets (data.root).")]
+RootOption = Annotated[
+    Path, typer.Option("--root", callback=at_home, metavar="DIR", help="Folder of the data sets (data.root).")
+]
 _ROOT = Path("data")
 
 _HEADINGS = ("name", "classes", "shape", "train", "test", "files", "summary")
@@ -40,7 +42,7 @@ def show(
         list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Changes to the data set's preset.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Image to write (default: NAME.png).")
+        Path | None, typer.Option("--out", callback=at_home, metavar="FILE", help="Image to write (default: NAME.png).")
     ] = None,
 ) -> None:
     """Draw a sheet of samples; for event data the frames over time, brighter in red, darker in blue.

@@ -1,14 +1,13 @@
 """Commands for MLflow: `ottt mlflow`."""
 
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from experiments.cli.arguments import ResultsOption
+from experiments.cli.arguments import ResultsOption, at_home
 from experiments.cli.runs import RunArgument
 from experiments.results.folder import Results
 from ottt.errors import UserError
@@ -30,7 +29,9 @@ def serve(
         bool | None, typer.Option(help="Ask for user name and password (default: except on a loopback address).")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Number of server processes.")] = 2,
-    show: Annotated[bool, typer.Option("--dry-run", help="Print the command instead of running it.")] = False,
+    show: Annotated[
+        bool, typer.Option("--dry-run", help="Print the command for a shell instead of running it.")
+    ] = False,
     results: ResultsOption = None,
 ) -> None:
     """Serve the tracking store: the page for browsers, and the address for MLFLOW_TRACKING_URI.
@@ -40,10 +41,11 @@ def serve(
     from experiments.tracking.server import Server
 
     server = Server(Results.at(results), host, port, names=tuple(name or ()), auth=auth, workers=workers)
-    command = server.command()
     if show:
-        print(shlex.join(command))
+        server.write_settings()
+        print(server.line())
         return
+    command = server.command()
     environment = server.environment(os.environ)
     server.prepare()
     print(f"MLflow page: {server.address} (Ctrl-C ends it)", file=sys.stderr, flush=True)
@@ -56,7 +58,11 @@ def log_model(
     run: RunArgument,
     checkpoint: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="Checkpoint of the trial (default: the one kept by checkpoints.keep)."),
+        typer.Option(
+            callback=at_home,
+            metavar="PATH",
+            help="Checkpoint of the trial (default: the one kept by checkpoints.keep).",
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="Device that the model will run on: cpu or cuda.")] = "cpu",
     results: ResultsOption = None,

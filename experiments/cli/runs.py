@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,6 +17,7 @@ from analysis.text.terminal import aligned
 from experiments.cli.arguments import JsonOption, ResultsOption
 from experiments.results.folder import Results
 from ottt.errors import UserError
+from ottt.schema import Tag
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +27,15 @@ if TYPE_CHECKING:
 ROWS = 50  # of a table, by default
 DEFAULT = ("run_id", "sweep", "name", "status", "val/top1", "test/top1")
 SHORT_ID = 8  # characters
+COLUMN_OF = {
+    **{str(tag): str(tag).removeprefix("ottt.") for tag in Tag},
+    Tag.COMMIT: "commit",
+    "start_time": "started",
+    "run_name": "name",
+}
+_FILTER_NAME = re.compile(
+    r"(?:tags?|params?|parameters?|metrics?|attributes?|attr|run)\.(?:[\"`'](?P<quoted>.+)[\"`']|(?P<bare>.+))"
+)
 
 
 class _QueryByDefault(TyperGroup):
@@ -143,16 +154,14 @@ def _columns(asked: str | None, found: "pd.DataFrame") -> list[str]:
     if asked is None:
         return default
     names = [name.strip() for name in asked.removeprefix("+").split(",") if name.strip()]
-    for name in names or [asked]:
-        _check(name, found, "--columns")
+    names = [_column(name, found, "--columns") for name in names or [asked]]
     return list(dict.fromkeys([*default, *names] if asked.startswith("+") else names))
 
 
 def _sorted(found: "pd.DataFrame", asked: str | None) -> "pd.DataFrame":
     if asked is None:
         return found[::-1]  # latest first
-    name = asked.removeprefix("-")
-    _check(name, found, "--sort")
+    name = _column(asked.removeprefix("-"), found, "--sort")
     are_numbers = found[name].map(lambda value: isinstance(value, int | float)).all()
     return found.sort_values(
         name,
@@ -162,10 +171,20 @@ def _sorted(found: "pd.DataFrame", asked: str | None) -> "pd.DataFrame":
     )
 
 
-def _check(name: str, found: "pd.DataFrame", option: str) -> None:
+def _column(given: str, found: "pd.DataFrame", option: str) -> str:
+    """The column that is meant: by its name, by that of the tag it is from, or as an MLflow filter string has it.
+
+    Raises:
+        UserError: no such column.
+    """
+    parts = _FILTER_NAME.fullmatch(given)
+    name = given if given in found.columns or parts is None else parts["quoted"] or parts["bare"]
+    if name not in found.columns:
+        name = COLUMN_OF.get(name, name)
     if name not in found.columns:
         near = get_close_matches(name, map(str, found.columns), n=5, cutoff=0.4) or list(found.columns[:5])
-        raise UserError(f"{option} must name columns of these runs, such as {', '.join(near)}; got {name!r}")
+        raise UserError(f"{option} must name columns of these runs, such as {', '.join(near)}; got {given!r}")
+    return name
 
 
 def _table(shown: "pd.DataFrame") -> str:

@@ -1,8 +1,6 @@
 """Commands that run and stop sweeps: `ottt sweep`."""
 
 import json
-import shlex
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,7 +20,9 @@ from experiments.cli.arguments import (
 )
 from experiments.cli.results import Format, comparison
 from experiments.garbage_collection import collect_rarely, skip_collection_at_exit
+from experiments.interrupt import exit_at_once
 from experiments.results.folder import Results, shown
+from ottt.errors import command
 
 if TYPE_CHECKING:
     from experiments.run.resume import WhichTrials
@@ -67,7 +67,7 @@ def run(
 
     choose_cluster(address)
     sweep = Sweep.from_file(spec, overrides=with_plugins(overrides, plugin), results=results)
-    again = shlex.join(["ottt", *(word for word in sys.argv[1:] if word != "--rerun")])
+    again = command(*(word for word in sys.argv[1:] if word != "--rerun"))
     return _run(sweep, WhichTrials.ALL if rerun else WhichTrials.MISSING, again, fail_fast=fail_fast, as_json=as_json)
 
 
@@ -119,7 +119,7 @@ def stop(
     if as_json:
         print(json.dumps({"sweep": name, "planned": total, "done": current.done}, indent=2))
     else:
-        print(f"stopped: {current.done} of {total} trials done; to resume: ottt sweep resume {name}")
+        print(f"stopped: {current.done} of {total} trials done; to resume: {command('sweep', 'resume', name)}")
 
 
 def _past_sweep(sweep: str, results: Path | None) -> "Sweep":
@@ -134,6 +134,9 @@ def _run(sweep: "Sweep", choice: "WhichTrials", again: str, *, fail_fast: bool, 
     outcome = sweep.run(choice=choice, fail_fast=fail_fast)
     for note in outcome.plan.notes:
         _print_stderr(f"note: {note}")
+    if outcome.lost is not None:
+        _print_stderr(f"error: {outcome.lost}: {_done(outcome)}; to resume: {again}")
+        exit_at_once(outcome.exit_status)
     if outcome.interrupted:
         _print_stderr(f"interrupted: {_done(outcome)}; to resume: {again}")
     elif outcome.store_problem is not None:
@@ -179,7 +182,7 @@ def _done(outcome: "SweepOutcome") -> str:
 
 
 def _this_command() -> str:
-    return shlex.join(["ottt", *sys.argv[1:]])
+    return command(*sys.argv[1:])
 
 
 def _page_command(place: Results) -> str:
@@ -187,8 +190,7 @@ def _page_command(place: Results) -> str:
     if not place.is_local:
         return "where MLFLOW_TRACKING_URI points"
     is_usual = place == Results.at(None)
-    command = "ottt" if shutil.which("ottt") else shown(Path(sys.executable).with_name("ottt"))
-    return shlex.join([command, "mlflow", "serve", *([] if is_usual else ["--results", shown(place.root)])])
+    return command("mlflow", "serve", *([] if is_usual else ["--results", shown(place.root)]))
 
 
 def _print_stderr(line: str) -> None:

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from dataclasses import asdict, replace
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from experiments.cli.arguments import (
     ResultsOption,
     SpecArgument,
     SweepArgument,
+    at_home,
     sweep_name,
     with_plugins,
 )
@@ -57,7 +59,12 @@ def _past_sweeps(place: Results) -> list[dict[str, Any]]:
 
     rows = []
     for name in place.sweeps():
-        status = SweepStatus.of(place.read_plan(name), place)
+        try:
+            status = SweepStatus.of(place.read_plan(name), place)
+        except UserError as error:  # one damaged plan must not hide the other sweeps
+            _note(error.problems)
+            continue
+        _note(status.notes)
         now, total = "running" if status.running else "", len(status.plan.trials)
         rows.append({"sweep": name, "trials": total, "done": status.done, "failed": status.failed, "now": now})
     return rows
@@ -78,13 +85,15 @@ def plan(
     Example: ottt sweep plan quickstart neuron.v_threshold=0.5
     """
     from experiments.costs.estimate import estimated
+    from experiments.planning.status import SweepStatus
     from experiments.sweep import Sweep
     from experiments.tracking.shown_plan import shown_plan
 
     sweep = Sweep.from_file(spec, overrides=with_plugins(overrides, plugin), results=results)
-    for note in sweep.plan().notes:
-        print(f"note: {note}", file=sys.stderr)
-    current = replace(sweep.status(), plan=shown_plan(sweep.plan()))
+    planned = sweep.plan()
+    _note(planned.notes)
+    current = SweepStatus.of(shown_plan(planned), sweep.place)
+    _note(current.notes)
     cost = estimated(sweep.spec, sweep.place.records) if estimate else None
     if as_json:
         print(json.dumps(current.to_json() | {"estimate": None if cost is None else cost.to_json()}, indent=2))
@@ -108,13 +117,15 @@ def status(sweep: SweepArgument, results: ResultsOption = None, as_json: JsonOpt
 
     place = Results.at(results)
     current = SweepStatus.of(shown_plan(place.read_plan(sweep_name(sweep, place))), place)
+    _note(current.notes)
     print(json.dumps(current.to_json() | {"running": current.running}, indent=2) if as_json else current.text())
 
 
 def export(
     sweep: SweepArgument,
     folder: Annotated[
-        Path | None, typer.Option("--to", metavar="DIR", help="Folder to write (default: the sweep's name).")
+        Path | None,
+        typer.Option("--to", callback=at_home, metavar="DIR", help="Folder to write (default: the sweep's name)."),
     ] = None,
     results: ResultsOption = None,
 ) -> None:
@@ -151,3 +162,8 @@ def schema() -> None:
     from experiments.sweep_spec.json_schema import spec_schema
 
     print(json.dumps(spec_schema(), indent=2))
+
+
+def _note(notes: Iterable[str]) -> None:
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)

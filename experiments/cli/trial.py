@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from experiments.cli.arguments import JsonOption, PluginOption, load_plugins, with_plugins
+from experiments.cli.arguments import JsonOption, PluginOption, at_home, load_plugins, with_plugins
 from ottt.errors import UserError
+from ottt.plugins import printing_to_stderr
 
 if TYPE_CHECKING:
     from ottt.config.trial import TrialConfig
@@ -21,7 +22,9 @@ ConfigArgument = Annotated[
     list[str] | None,
     typer.Argument(metavar="[CONFIG] [KEY=VALUE]...", help="A preset or YAML file, and changes to it."),
 ]
-PicturesOption = Annotated[Path | None, typer.Option("--pictures", metavar="DIR", help="Write pictures into DIR.")]
+PicturesOption = Annotated[
+    Path | None, typer.Option("--pictures", callback=at_home, metavar="DIR", help="Write pictures into DIR.")
+]
 
 PARTS = ("train", "val", "test")
 
@@ -29,10 +32,11 @@ PARTS = ("train", "val", "test")
 def train(
     config: ConfigArgument = None,
     checkpoints: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write a checkpoint into DIR after every epoch.")
+        Path | None,
+        typer.Option(callback=at_home, metavar="DIR", help="Write a checkpoint into DIR after every epoch."),
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Resume from a checkpoint (folder or file).")
+        Path | None, typer.Option(callback=at_home, metavar="PATH", help="Resume from a checkpoint (folder or file).")
     ] = None,
     pictures: PicturesOption = None,
     plugin: PluginOption = None,
@@ -48,23 +52,29 @@ def train(
     from ottt.schema import Status
     from ottt.training.trainer import Trainer, fit
 
-    trainer = Trainer(settings)
-    if resume is not None:
-        trainer.load(resume)
-    with _Progress(settings.epochs) as progress:
-        result = fit(trainer, sink=progress, checkpoints=checkpoints, saved=resume)
+    with printing_to_stderr():
+        trainer = Trainer(settings)
+        if resume is not None:
+            trainer.load(resume)
+        with _Progress(settings.epochs) as progress:
+            result = fit(trainer, sink=progress, checkpoints=checkpoints, saved=resume)
     if result.status is Status.DIVERGED:
         print(f"diverged: {result.reason}", file=sys.stderr)
         return 1
     if checkpoints is not None:
         print(f"checkpoint of epoch {trainer.epoch}: {checkpoints}", file=sys.stderr)
-    _print_report(trainer.evaluate(trainer.eval_sets["test"]), settings, pictures, as_json=as_json)
+    with printing_to_stderr():
+        report = trainer.evaluate(trainer.eval_sets["test"])
+    _print_report(report, settings, pictures, as_json=as_json)
     return 0
 
 
 def evaluate(
     checkpoint: Annotated[
-        Path, typer.Argument(help="A checkpoint folder or file of `ottt train`, or a .pth of the original code.")
+        Path,
+        typer.Argument(
+            callback=at_home, help="A checkpoint folder or file of `ottt train`, or a .pth of the original code."
+        ),
     ],
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Changes to the settings.")
@@ -82,11 +92,13 @@ def evaluate(
     """
     if part not in PARTS:
         raise UserError(f"--part must be one of {', '.join(PARTS)}, got {part!r}")
-    trainer = _load_trainer(checkpoint, config, overrides or [])
-    samples = trainer.train_set if part == "train" else trainer.eval_sets.get(part)
-    if samples is None:
-        raise UserError(f"--part must name samples that exist: data.val_fraction is 0, got {part!r}")
-    _print_report(trainer.evaluate(samples), trainer.config, pictures, as_json=as_json)
+    with printing_to_stderr():
+        trainer = _load_trainer(checkpoint, config, overrides or [])
+        samples = trainer.train_set if part == "train" else trainer.eval_sets.get(part)
+        if samples is None:
+            raise UserError(f"--part must name samples that exist: data.val_fraction is 0, got {part!r}")
+        report = trainer.evaluate(samples)
+    _print_report(report, trainer.config, pictures, as_json=as_json)
 
 
 def models(plugin: PluginOption = None, as_json: JsonOption = False) -> None:
@@ -105,7 +117,7 @@ def models(plugin: PluginOption = None, as_json: JsonOption = False) -> None:
     rows = {}
     for name in MODELS:
         setting = load_config({"model.name": name})
-        with torch.device("meta"):
+        with printing_to_stderr(), torch.device("meta"):
             nets = {key: build_model(setting, data=DataInfo("", c, i, s, s)) for key, (c, i, s) in shapes.items()}
         rows[name] = {key: sum(p.numel() for p in net.parameters()) for key, net in nets.items()}
     if as_json:

@@ -5,7 +5,7 @@ import socket
 from collections.abc import MutableMapping
 from pathlib import Path
 
-from ottt.errors import UserError, first_line
+from ottt.errors import UserError, command, first_line
 
 MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 CONNECT_S = 10.0  # for a cluster to answer
@@ -42,7 +42,7 @@ def choose_cluster(address: str | None, environment: MutableMapping[str, str] = 
     if address.startswith("ray://"):
         raise UserError(
             f"--address must be auto, local or HOST:PORT of a head that this machine is part of, got {address};"
-            " from elsewhere: ottt cluster submit"
+            f" from elsewhere: {command('cluster', 'submit')}"
         )
     environment["RAY_ADDRESS"] = address
 

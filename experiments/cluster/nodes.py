@@ -5,13 +5,16 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from pathlib import Path
 from typing import Any, TypeVar
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from experiments.cluster.access import refuse_silent
+from experiments.cluster.liveness import Service, watched
+from experiments.cluster.own_instance import own_instance
 from experiments.interrupt import Ending, Interrupted, signal_handlers_kept
 from experiments.ray_internals import end_monitor, has_autoscaler, same_imports
 from experiments.sweep_spec.run_settings import Share
@@ -27,36 +30,59 @@ _QUIET = {
     "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # a sweep resumes from the trial records, never from Tune's state
 }
 
+_RAY_WAITS = "RAY_gcs_rpc_server_reconnect_timeout_s"  # Ray's own name
 POLL_S = 0.2  # between two checks for a request to end
 
 T = TypeVar("T")
 
 
 @contextmanager
-def connected() -> Iterator[None]:
-    """Connect to the cluster at RAY_ADDRESS, else start an instance of Ray whose processes end with the context."""
+def connected(ending: Ending | None = None) -> Iterator[None]:
+    """Connect to the cluster at RAY_ADDRESS, else start an instance of Ray whose processes end with the context.
+
+    Args:
+        ending: told if what this process is connected to is lost in the context.
+
+    Raises:
+        UserError: no cluster answers, or there is no room for an instance.
+    """
     os.environ.update(_QUIET)
     address = os.environ.get("RAY_ADDRESS") or "local"
+    ending = ending or Ending()
     # What Ray prints must not mix with the output of the command.
-    with redirect_stdout(sys.stderr):
+    with redirect_stdout(sys.stderr), own_instance() if address == "local" else nullcontext() as folder:
         with signal_handlers_kept():
-            _start(address)
+            _start(address, folder)
         logging.getLogger("ray").setLevel(logging.CRITICAL)
+        services = _services(is_own=address == "local")
         try:
-            yield
+            with watched(services, ending.lose):
+                yield
         finally:
-            gc.collect()  # Ray aborts if another thread collects one of its references during the shutdown
-            ray.shutdown()
+            if not ending.gone.is_set() and all(service.answers for service in services):  # else Ray would wait for it
+                gc.collect()  # Ray aborts if another thread collects one of its references during the shutdown
+                ray.shutdown()
 
 
-def _start(address: str) -> None:
+def _start(address: str, folder: Path | None) -> None:
     common = {"log_to_driver": False, "logging_level": logging.CRITICAL, **same_imports()}
-    if address == "local":
-        ray.init(address=address, include_dashboard=False, **common)
+    if folder is not None:
+        ray.init(address=address, include_dashboard=False, _temp_dir=str(folder), **common)
         end_monitor()
     else:
         refuse_silent(address)
         ray.init(address=address, **common)
+
+
+def _services(*, is_own: bool) -> list[Service]:
+    """What this process is connected to."""
+    context = ray.get_runtime_context()
+    host, _, port = context.gcs_address.rpartition(":")
+    # A cluster's control service can be started again; Ray waits for it, and ends this process after that time.
+    ray_waits_s = float(os.environ.get(_RAY_WAITS, "60"))
+    control = Service("Ray's control service (GCS)", host.strip("[]"), int(port), 0.0 if is_own else ray_waits_s / 2)
+    here = next(node for node in ray.nodes() if node["NodeID"] == context.get_node_id())
+    return [control, Service("Ray's raylet", here["NodeManagerAddress"], here["NodeManagerPort"])]
 
 
 def resources() -> dict[str, float]:

@@ -5,6 +5,7 @@ writes a line of JSON for each: a `Measurement`, or `{"problem": "..."}`.
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.sweep_spec.run_settings import Share
 from ottt.config.trial import TrialConfig
 from ottt.errors import UserError, first_line
+from ottt.plugins import described, printing_to_stderr
 
 if TYPE_CHECKING:
     from ottt.training.trainer import Trainer
@@ -54,28 +56,24 @@ def measure(jobs: Iterable[Job]) -> Iterator[Measurement | str]:
 
 def start(jobs: Iterable[Job]) -> subprocess.Popen[str]:
     """Start a child process that measures the jobs; several at once show what trials cost beside each other."""
-    described = [{"config": config.flat(), "threads": share.threads} for config, share in jobs]
+    asked = [{"config": config.flat(), "threads": share.threads} for config, share in jobs]
     command = [sys.executable, "-m", "experiments.costs.calibrate"]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert child.stdin is not None
-    child.stdin.write(json.dumps(described))
+    child.stdin.write(json.dumps(asked))
     child.stdin.close()
     return child
 
 
 def outcome(child: subprocess.Popen[str]) -> Iterator[Measurement | str]:
-    """Measurements of a child process of `start`, as they come.
-
-    Raises:
-        RuntimeError: the child process failed.
-    """
+    """Measurements of a child process of `start`, as they come; if it ends in the middle, a text comes last."""
     assert child.stdout is not None
     with child.stdout as lines:
         for line in lines:
             found: dict[str, Any] = json.loads(line)
             yield found["problem"] if "problem" in found else Measurement(**found)
     if child.wait():
-        raise RuntimeError(f"measuring ended with status {child.returncode}")
+        yield f"measuring it ended the process with status {child.returncode}"
 
 
 def _measured(config: TrialConfig, threads: int) -> Measurement:
@@ -132,14 +130,21 @@ def _now(trainer: "Trainer") -> float:
 
 
 def _main() -> None:
-    for job in json.load(sys.stdin):
-        try:
-            from ottt.config.load import load_config
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    with printing_to_stderr():  # what plugins print must not stand between the answers
+        for job in json.load(sys.stdin):
+            print(json.dumps(_answer(job)), file=answers, flush=True)
 
-            found = asdict(_measured(load_config(job["config"]), job["threads"]))
-        except (UserError, RuntimeError, MemoryError) as error:
-            found = {"problem": first_line(error)}
-        print(json.dumps(found), flush=True)
+
+def _answer(job: dict[str, Any]) -> dict[str, Any]:
+    try:
+        from ottt.config.load import load_config
+
+        return asdict(_measured(load_config(job["config"]), job["threads"]))
+    except (UserError, RuntimeError, MemoryError) as error:
+        return {"problem": first_line(error)}
+    except (Exception, SystemExit) as error:  # of a plugin
+        return {"problem": described(error)}
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -17,6 +16,8 @@ from experiments.sweep_spec.run_settings import Share
 from experiments.sweep_spec.spec import SweepSpec
 from ottt.config.trial import TrialConfig
 from ottt.data.files import FILES
+from ottt.errors import command
+from ottt.files import user_path
 
 _FREE = (  # settings that change what is learnt and not what it costs
     "seed",
@@ -120,7 +121,7 @@ def _measured(kinds: Mapping[str, tuple[Trial, Share]]) -> tuple[dict[str, float
         return {}, tuple(problems)
     seconds: dict[str, float] = {}
     jobs = [(trial.config, share) for trial, share in ready.values()]
-    for (kind, (trial, _)), found in zip(ready.items(), measure(jobs), strict=True):
+    for (kind, (trial, _)), found in zip(ready.items(), measure(jobs), strict=False):
         if isinstance(found, Measurement):
             seconds[kind] = found.epoch_s + found.start_s / trial.config.epochs
         else:
@@ -130,9 +131,9 @@ def _measured(kinds: Mapping[str, tuple[Trial, Share]]) -> tuple[dict[str, float
 
 def _absent(config: TrialConfig) -> str | None:
     """Why nothing can be measured, where files of the data set are not there."""
-    name, root = config.data.name, Path(config.data.root)
+    name, root = config.data.name, user_path(config.data.root)
     missing = [file.path for file in FILES.get(name, ()) if file.find(root) is None]
-    return f"{name}: {root / missing[0]} is not there, see `ottt datasets`" if missing else None
+    return f"{name}: {root / missing[0]} is not there, see `{command('datasets')}`" if missing else None
 
 
 def _sum(

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from analysis.store.plan import Plan, PlannedTrial
@@ -12,6 +12,7 @@ from experiments.results.trial_records import Record
 from experiments.sweep_spec.run_settings import matches
 from experiments.sweep_spec.spec import SweepSpec
 from ottt.config.trial import TrialConfig
+from ottt.errors import UserError
 from ottt.schema import SETTLED, Status
 
 
@@ -88,16 +89,18 @@ def expand(spec: SweepSpec, cells: Iterable[Mapping[str, Any]] | None = None) ->
     varied = spec.varied()
     for cell in spec.variants() if cells is None and spec.search is None else cells or ():
         config = spec.base.replace(cell)
+        variant, hashes = config.hashes(spec.seeds)
         flat = config.flat()
         settings = {key: flat[key] for key in varied}
+        words = label(settings)
         if spec.baseline is not None and matches(cell, spec.baseline):
-            baseline = config.variant_hash
-        if (first := labels.get(config.variant_hash)) is not None:
-            notes.append(f"{label(settings)} gives the same trials as {first}: planned once")
+            baseline = variant
+        if (first := labels.get(variant)) is not None:
+            notes.append(f"{words} gives the same trials as {first}: planned once")
             continue
-        labels[config.variant_hash] = label(settings)
-        for seed in spec.seeds:
-            trials.append(_trial(config.replace({"seed": seed}), settings, seed))
+        labels[variant] = words
+        for seed, trial in zip(spec.seeds, hashes, strict=True):
+            trials.append(Trial(trial, variant, words, seed, settings, config.with_seed(seed)))
     chosen = next((trial.settings for trial in trials if trial.variant == baseline), None)
     return SweepPlan(
         spec=spec,
@@ -112,18 +115,22 @@ def expand(spec: SweepSpec, cells: Iterable[Mapping[str, Any]] | None = None) ->
 
 
 def plan_in(results: Results, spec: SweepSpec) -> SweepPlan:
-    """The trials of `spec`; those of a search or a population as far as they were chosen when it last ran there."""
+    """The trials of `spec`; those of a search or a population as far as they were chosen when it last ran there.
+
+    Where the plan of a search is damaged, the search repeats its suggestions, and finds the records of their trials.
+    """
     if spec.population is not None:
         return expand(spec, population_state(spec, recorded_metric(results.records, spec.metric)).settings.values())
     if spec.search is None or not results.has_plan(spec.name):
         return expand(spec)
     earlier: dict[str, Mapping[str, Any]] = {}
-    for trial in results.read_plan(spec.name).trials:
+    try:
+        stored = results.read_plan(spec.name)
+    except UserError as error:
+        return replace(expand(spec), notes=error.problems)
+    for trial in stored.trials:
         settings = trial.settings
         if set(settings) == set(spec.search.space) and spec.base.replace(settings).variant_hash == trial.variant:
             earlier[trial.variant] = settings
-    return expand(spec, earlier.values())
-
-
-def _trial(config: TrialConfig, settings: Mapping[str, Any], seed: int) -> Trial:
-    return Trial(config.trial_hash, config.variant_hash, label(settings), seed, settings, config)
+    is_whole = all(one.variant in earlier for one in stored.suggestions)
+    return replace(expand(spec, earlier.values()), suggestions=stored.suggestions if is_whole else ())

@@ -20,23 +20,32 @@ class SweepStatus:
         plan: plan of the sweep.
         statuses: by trial; trials without a record are absent.
         running: whether a process runs the sweep now.
+        damaged: a line for every trial with a damaged file; such a trial counts as one without a record.
     """
 
     plan: Plan
     statuses: Mapping[str, Status]
     running: bool
+    damaged: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, plan: Plan, results: Results) -> Self:
         """The sweep of `plan` as recorded in `results`; no trial runs unless the sweep does."""
         running = results.is_locked(plan.name)
-        statuses = {}
+        begun, records, statuses = results.records.trials(), results.records, {}
         for trial in plan.trials:
-            record = results.records.read(trial.trial)
+            record = records.read(trial.trial) if trial.trial in begun else None
             if record is not None and is_own(record, plan.name):
                 was_left = record.status is Status.RUNNING and not running
                 statuses[trial.trial] = Status.INTERRUPTED if was_left else record.status
-        return cls(plan, statuses, running)
+        unread = (trial.trial for trial in plan.trials if trial.trial in begun and trial.trial not in statuses)
+        damaged = [found for trial in unread if (found := records.damage(trial)) is not None]
+        return cls(plan, statuses, running, tuple(damaged))
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences on what cannot be read."""
+        return [f"{found}: the next run trains the trial again" for found in self.damaged]
 
     @property
     def done(self) -> int:

@@ -1,5 +1,6 @@
 """The folder of results: paths of trials, sweeps and the default tracking store; locks on running sweeps."""
 
+import hashlib
 import json
 import os
 import socket
@@ -7,15 +8,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from analysis.store.addresses import beside
 from analysis.store.plan import Plan
+from analysis.store.sqlite import sqlite_uri
 from analysis.store.uri import is_database
+from experiments.results.sealed import seal, unseal
 from experiments.results.stop_request import StopRequest
 from experiments.results.trial_records import TrialRecords
 from ottt.errors import UserError
-from ottt.files import try_lock, write_atomic
+from ottt.files import is_locked, try_lock, user_path, write_atomic
+
+_SPEC_DIGEST = "spec_sha256"  # key in plan.json
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class Results:
     @classmethod
     def at(cls, option: Path | None) -> "Results":
         """The folder `option`, else OTTT_RESULTS, else `results` in the current folder."""
-        return cls((option or Path(os.environ.get("OTTT_RESULTS") or "results")).absolute())
+        return cls(user_path(option or os.environ.get("OTTT_RESULTS") or "results").absolute())
 
     @property
     def records(self) -> TrialRecords:
@@ -42,7 +48,7 @@ class Results:
     @property
     def store(self) -> str:
         """Tracking URI."""
-        return f"sqlite:///{self.root / 'mlflow.db'}" if self.is_local else os.environ["MLFLOW_TRACKING_URI"]
+        return sqlite_uri(self.root / "mlflow.db") if self.is_local else os.environ["MLFLOW_TRACKING_URI"]
 
     @property
     def artifacts(self) -> Path | None:
@@ -57,17 +63,24 @@ class Results:
         """Store the plan of a sweep for `read_plan`, and the text of its spec for `spec_of`."""
         path = self._plan(plan.name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, json.dumps(plan.to_json(), indent=1))
         write_atomic(path.with_name("spec.yaml"), spec)
+        write_atomic(path, seal(json.dumps({**plan.to_json(), _SPEC_DIGEST: _digest(spec.encode())}, indent=1)))
 
     def spec_of(self, sweep: str) -> Path:
         """File of the spec that `sweep` last ran with, base and overrides included.
 
         Raises:
-            UserError: the sweep never ran here.
+            UserError: the sweep never ran here, or the file has changed since.
         """
-        self.read_plan(sweep)
-        return self._plan(sweep).with_name("spec.yaml")
+        expected = self._stored_plan(sweep).get(_SPEC_DIGEST)
+        path = self._plan(sweep).with_name("spec.yaml")
+        found = _digest(path.read_bytes()) if path.is_file() else None
+        if found is None or expected not in (None, found):
+            raise UserError(
+                f"{shown(path)}: must be the spec that {sweep} ran with, got {'none' if found is None else 'another'}:"
+                " it was damaged or changed; run the sweep with the spec that you want"
+            )
+        return path
 
     def sweeps(self) -> list[str]:
         """Names of the sweeps that ran here."""
@@ -81,14 +94,27 @@ class Results:
         """Plan that `sweep` last ran with.
 
         Raises:
-            UserError: the sweep never ran here.
+            UserError: the sweep never ran here, or its plan is damaged.
         """
+        stored = self._stored_plan(sweep)
         try:
-            return Plan.from_json(self._plan(sweep).read_text(encoding="utf-8"))
+            return Plan.from_json(json.dumps(stored))
+        except (AttributeError, KeyError, TypeError) as error:
+            raise self._damaged_plan(sweep, f"has no plan in it: {type(error).__name__} {error}") from None
+
+    def _stored_plan(self, sweep: str) -> dict[str, Any]:
+        try:
+            return unseal(self._plan(sweep).read_bytes())
         except FileNotFoundError:
             known = self.sweeps()
             there = f"one of {', '.join(known)}" if known else "one that was run there (none was)"
             raise UserError(f"{shown(self.root)}: sweep must be {there}, got {sweep!r}") from None
+        except ValueError as error:
+            raise self._damaged_plan(sweep, str(error)) from None
+
+    def _damaged_plan(self, sweep: str, problem: str) -> UserError:
+        path = shown(self._plan(sweep))
+        return UserError(f"{path} {problem}: to write it again, run the sweep with its spec; no trial is lost")
 
     @contextmanager
     def lock(self, sweep: str) -> Iterator[StopRequest]:
@@ -121,14 +147,7 @@ class Results:
 
     def is_locked(self, sweep: str) -> bool:
         """Whether the sweep is running."""
-        path = self._lock(sweep)
-        if not path.is_file():
-            return False
-        file = try_lock(path)
-        if file is None:
-            return True
-        file.close()
-        return False
+        return is_locked(self._lock(sweep))
 
     def running(self, sweep: str) -> str | None:
         """Id of the present run of the sweep: host, process id and a unique token; None if it is not running."""
@@ -149,3 +168,7 @@ def shown(path: Path) -> str:
     """The path to display: relative if it is inside the current folder."""
     current = Path.cwd()
     return str(path.relative_to(current)) if path.is_relative_to(current) else str(path)
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TextIO
 
+from experiments.results.trial_records import LOCK
 from ottt.files import try_lock
 
 
@@ -19,7 +20,7 @@ class TrialLocks:
 
     def acquire(self, trial: str) -> bool:
         """Lock the trial; False if another process holds it."""
-        path = self._folder / trial / "lock"
+        path = self._folder / trial / LOCK
         path.parent.mkdir(parents=True, exist_ok=True)
         file = try_lock(path)
         if file is None:

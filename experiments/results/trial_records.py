@@ -1,73 +1,51 @@
 """The durable record of every trial, in `<results>/trials/<hash>/`: its status, settings and metrics.
 
 `record.json` is replaced atomically, `metrics.jsonl` gains one line per epoch, an unfinished trial resumes from
-`checkpoint/`. These files are the source of truth; MLflow is filled from them. Standard library only.
+`checkpoint/`. These files are the source of truth; MLflow is filled from them. A trial with a damaged file counts as
+one without a record: it is trained again, and its damaged files are kept under another name.
 """
 
-import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
-from typing import Any
 
+from experiments.results.record import (
+    Epoch,
+    NewerRecord,
+    Record,
+    check_evaluation,
+    epoch_lines,
+    parse_epoch,
+    parse_evaluation,
+    parse_record,
+)
+from experiments.results.sealed import seal
+from ottt.errors import UserError
 from ottt.evalreport import EvalReport
 from ottt.files import write_atomic
-from ottt.schema import SCHEMA_VERSION, SETTLED, Status
+from ottt.schema import Status
+
+__all__ = ["STATE", "Epoch", "NewerRecord", "Record", "TrialRecords"]
 
 STATE = "checkpoint.pt"  # newest checkpoint of a trial; see `ottt.training.checkpoint`, which needs torch
+LOCK = "lock"  # see `experiments.results.trial_locks`
+
+
+class _Damaged(Exception):
+    """A file of a trial cannot be used; the message is one line with its path."""
 
 
 @dataclass(frozen=True)
-class Record:
-    """Everything recorded about a trial except its metrics.
+class _Files:
+    """What the checked files of a trial hold."""
 
-    Attributes:
-        trial: hash of the trial's configuration.
-        config: every setting by its dotted key.
-        sweep: sweep that ran the trial last.
-        status: status of the trial.
-        reason: why it failed, in one line.
-        started, ended: seconds since 1970.
-        commit, dirty, diff, code, versions, host: code and machine that ran the sweep, see
-            `experiments.results.provenance`.
-        device: device that trained the trial.
-        data_digest: hash of the data set and its split.
-    """
-
-    trial: str
-    config: Mapping[str, Any]
-    sweep: str
-    status: Status = Status.RUNNING
-    reason: str | None = None
-    started: float = field(default_factory=time.time)
-    ended: float | None = None
-    commit: str | None = None
-    dirty: bool = False
-    diff: str | None = None
-    code: str | None = None
-    versions: str = ""
-    host: str = ""
-    device: str | None = None
-    data_digest: str | None = None
-    schema: int = SCHEMA_VERSION
-
-    @property
-    def settled(self) -> bool:
-        """Whether the trial has its result and need not run again."""
-        return self.status in SETTLED
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """Metrics by name after `epoch` completed epochs; `time` in seconds since 1970."""
-
-    epoch: int
-    time: float
-    metrics: Mapping[str, float]
+    record: Record
+    lines: list[bytes]  # of metrics.jsonl
 
 
 class TrialRecords:
@@ -76,24 +54,46 @@ class TrialRecords:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    def trials(self) -> frozenset[str]:
+        """The trials that have a folder."""
+        return frozenset(path.name for path in self.folder.iterdir()) if self.folder.is_dir() else frozenset()
+
     def read(self, trial: str) -> Record | None:
-        """The record of `trial`; None without one."""
-        try:
-            stored = json.loads(self._record(trial).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        return Record(**stored | {"status": Status(stored["status"])})
+        """The record of `trial`; None without one, and if a file of the trial is damaged.
+
+        Raises:
+            NewerRecord: a later version of this software wrote it.
+        """
+        with suppress(_Damaged):
+            files = self._load(trial)
+            return None if files is None else files.record
+        return None
 
     def epochs(self, trial: str) -> list[Epoch]:
-        """The trial's epochs in order, without a line that a crash cut short."""
-        return [Epoch(**json.loads(line)) for line in self._lines(trial)]
+        """The trial's epochs in order, without a line that a crash cut short; none where `read` gives none."""
+        with suppress(_Damaged):
+            files = self._load(trial)
+            return [] if files is None else [parse_epoch(line) for line in files.lines]
+        return []
+
+    def damage(self, trial: str) -> str | None:
+        """Which file of `trial` is damaged, and how, in one line; None if all can be used, or if there are none."""
+        try:
+            self._load(trial)
+        except _Damaged as error:
+            return str(error)
+        return None
 
     def begin(self, record: Record) -> None:
-        """Start the trial from the beginning and delete what an earlier attempt left."""
+        """Start the trial from the beginning and delete what an earlier attempt left, unless it is damaged."""
         folder = self.folder / record.trial
         folder.mkdir(parents=True, exist_ok=True)
+        if self.damage(record.trial) is not None:
+            self._set_aside(record.trial)
+        if self._record(record.trial).is_file():  # after a kill further on, the trial is not resumed as it was
+            self._write(replace(record, code=None))
         self.drop_checkpoint(record.trial)
-        self._metrics(record.trial).write_bytes(b"")
+        write_atomic(self._metrics(record.trial), b"")
         (folder / "error.txt").unlink(missing_ok=True)
         self._evaluation(record.trial).unlink(missing_ok=True)
         self._write(record)
@@ -126,7 +126,7 @@ class TrialRecords:
         """
         with self._metrics(trial).open("ab", buffering=0) as file:
             size = file.seek(0, os.SEEK_END)
-            line = (json.dumps(asdict(epoch)) + "\n").encode()
+            line = epoch.to_line().encode()
             try:
                 while line:
                     line = line[file.write(line) :]
@@ -140,14 +140,13 @@ class TrialRecords:
 
     def keep_evaluation(self, trial: str, report: EvalReport) -> None:
         """Store the evaluation of the trained network on test data."""
-        write_atomic(self._evaluation(trial), report.to_json())
+        write_atomic(self._evaluation(trial), seal(report.to_json()))
 
     def evaluation(self, trial: str) -> EvalReport | None:
-        """The stored evaluation on test data; None without one."""
-        try:
-            return EvalReport.from_json(self._evaluation(trial).read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        """The stored evaluation on test data; None without one, and where `read` gives none."""
+        if self.damage(trial) is not None or not self.has_evaluation(trial):
             return None
+        return parse_evaluation(self._evaluation(trial).read_bytes())
 
     def has_evaluation(self, trial: str) -> bool:
         """Whether an evaluation is stored."""
@@ -175,26 +174,64 @@ class TrialRecords:
         """Record how the trial ended; the traceback goes to `error.txt` beside the record."""
         if traceback is not None:
             (self.folder / trial / "error.txt").write_text(traceback, encoding="utf-8")
-        self._write(replace(self._existing(trial), status=status, reason=reason, ended=time.time()))
+        ended = replace(self._existing(trial), status=status, reason=reason, ended=time.time())
+        self._write(replace(ended, epochs=len(self.epochs(trial)), has_evaluation=self.has_evaluation(trial)))
 
     def _existing(self, trial: str) -> Record:
+        """The record of a trial that this process runs.
+
+        Raises:
+            UserError: the file was deleted or damaged meanwhile.
+        """
         record = self.read(trial)
-        assert record is not None, f"trial {trial} has no record"
+        if record is None:
+            why = self.damage(trial) or f"{self._record(trial)} is not there"
+            raise UserError(f"{why}: it was deleted or changed while the sweep ran")
         return record
 
+    def _load(self, trial: str) -> _Files | None:
+        """Read and check the trial's files; None without any.
+
+        Raises:
+            NewerRecord: a later version wrote them.
+            _Damaged: one cannot be used.
+        """
+        path = self._record(trial)
+        try:
+            text = path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            if self._metrics(trial).is_file() and self._metrics(trial).stat().st_size:
+                raise _Damaged(f"{path} is missing") from None
+            return None
+        try:
+            record = parse_record(text, trial)
+            path = self._metrics(trial)
+            lines = epoch_lines(path.read_bytes() if path.is_file() else b"", record)
+            path = self._evaluation(trial)
+            if path.is_file():
+                check_evaluation(path.read_bytes())
+            elif record.has_evaluation:
+                raise ValueError("is missing")
+        except NewerRecord as error:
+            raise NewerRecord(f"{path} {error}") from None
+        except ValueError as error:
+            raise _Damaged(f"{path} {error}") from None
+        return _Files(record, lines)
+
+    def _set_aside(self, trial: str) -> None:
+        """Move the trial's files, but for its lock, into a folder of another name."""
+        names = (self.folder / f"{trial}.damaged-{number}" for number in count(1))
+        kept = next(path for path in names if not path.exists())
+        kept.mkdir()
+        for path in (self.folder / trial).iterdir():
+            if path.name != LOCK:
+                path.replace(kept / path.name)
+
     def _write(self, record: Record) -> None:
-        write_atomic(self._record(record.trial), json.dumps(asdict(record), indent=1))
+        write_atomic(self._record(record.trial), record.to_text())
 
     def _rewrite(self, trial: str, epochs: Iterable[Epoch]) -> None:
-        write_atomic(self._metrics(trial), "".join(json.dumps(asdict(epoch)) + "\n" for epoch in epochs))
-
-    def _lines(self, trial: str) -> Iterator[str]:
-        try:
-            text = self._metrics(trial).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return
-        whole, _, _torn = text.rpartition("\n")
-        yield from whole.splitlines()
+        write_atomic(self._metrics(trial), "".join(epoch.to_line() for epoch in epochs))
 
     def _record(self, trial: str) -> Path:
         return self.folder / trial / "record.json"

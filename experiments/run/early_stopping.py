@@ -1,26 +1,78 @@
-"""Ending trials early: Tune's schedulers, brought up to what the records say of the sweep."""
+"""Ending trials early: Tune's schedulers, told every epoch of every trial once, whichever process trained it.
+
+So what they decide does not depend on where a sweep was interrupted, or a worker lost.
+"""
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
-from ray.tune.schedulers import AsyncHyperBandScheduler, MedianStoppingRule, TrialScheduler
+from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 
-from experiments.planning.plan import SweepPlan
 from experiments.results.trial_records import TrialRecords
+from experiments.run.state import SweepState
 from experiments.sweep_spec.run_settings import Scheduler
 from experiments.worker.step_report import EPOCH, SCORE
 from ottt import schema
 
 
 @dataclass(frozen=True)
-class _Past:
-    """A trial that Tune has not seen."""
+class _Known:
+    """A trial as a scheduler of Tune knows it."""
 
     trial_id: str
 
 
-def build_scheduler(settings: Scheduler, plan: SweepPlan, records: TrialRecords) -> TrialScheduler:
-    """What `settings` ask for. Trials that are done count as if they had run now: Tune keeps no such state itself."""
+class EveryEpochOnce(FIFOScheduler):
+    """Tells `judge` of trials by their hash: a trial that is resumed is the same one, and goes on where it was.
+
+    Args:
+        judge: decides which trials end.
+        metric: metric of the sweep.
+        records: hold the epochs that Tune has not seen.
+    """
+
+    def __init__(self, judge: TrialScheduler, metric: str, records: TrialRecords) -> None:
+        super().__init__()
+        self._judge = judge
+        self._metric_name = metric
+        self._records = records
+        self._told: dict[_Known, int] = {}  # number of epochs
+
+    def tell_recorded(self, trial: str, *, below: float = math.inf) -> None:
+        """Tell of the recorded epochs before epoch `below` that were not told yet. Their decisions were made."""
+        known = _Known(trial)
+        for epoch in self._records.epochs(trial):
+            if self._is_new(known, epoch.epoch) and epoch.epoch < below and self._metric_name in epoch.metrics:
+                result = {EPOCH: epoch.epoch, SCORE: epoch.metrics[self._metric_name]}
+                self._judge.on_trial_add(None, known)
+                self._judge.on_trial_complete(None, known, result)  # decides nothing
+                self._told[known] = epoch.epoch
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Whether the trial goes on."""
+        if EPOCH not in result or SCORE not in result:
+            return str(TrialScheduler.CONTINUE)
+        known = _Known(str(trial.config["trial"]))
+        if not self._is_new(known, result[EPOCH]):  # trained again after a checkpoint: it was to go on
+            return str(TrialScheduler.CONTINUE)
+        if self._is_new(known, result[EPOCH] - 1):  # it was resumed
+            self.tell_recorded(known.trial_id, below=result[EPOCH])
+        self._told[known] = result[EPOCH]
+        self._judge.on_trial_add(None, known)
+        return str(self._judge.on_trial_result(None, known, result))
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """The last epoch of a trial judges others, too."""
+        self.on_trial_result(tune_controller, trial, result)
+
+    def _is_new(self, known: _Known, epoch: int) -> bool:
+        return epoch > self._told.get(known, 0)
+
+
+def build_scheduler(settings: Scheduler, state: SweepState, records: TrialRecords) -> EveryEpochOnce:
+    """What `settings` ask for. Trials that were done before count as if they had run now."""
+    plan = state.plan
     mode = "max" if schema.metric(plan.metric).better == "higher" else "min"
     made: TrialScheduler
     if settings.name == "asha":
@@ -42,18 +94,8 @@ def build_scheduler(settings: Scheduler, plan: SweepPlan, records: TrialRecords)
             min_samples_required=settings.min_trials,
             min_time_slice=math.inf,  # it would pause trials, which takes a checkpoint, to start others
         )
-    for trial in plan.trials:
-        if plan.is_done(records.read(trial.trial)):
-            _replay(made, trial.trial, plan.metric, records)
-    return made
-
-
-def _replay(scheduler: TrialScheduler, trial: str, metric: str, records: TrialRecords) -> None:
-    past, result = _Past(trial), None
-    scheduler.on_trial_add(None, past)
-    for epoch in records.epochs(trial):
-        if metric in epoch.metrics:
-            result = {EPOCH: epoch.epoch, SCORE: epoch.metrics[metric]}
-            scheduler.on_trial_result(None, past, result)
-    if result is not None:
-        scheduler.on_trial_complete(None, past, result)
+    scheduler = EveryEpochOnce(made, plan.metric, records)
+    for one in state:
+        if not one.is_pending and one.status in plan.done:
+            scheduler.tell_recorded(one.trial.trial)
+    return scheduler

@@ -1,8 +1,10 @@
 """Carries out what events change: records, display, tracking store and locks, in one fixed order."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
+from experiments.interrupt import Interrupted
 from experiments.planning.plan import SweepPlan
 from experiments.results.folder import Results
 from experiments.results.trial_locks import TrialLocks
@@ -12,6 +14,7 @@ from experiments.run.progress_bar import ProgressDisplay
 from experiments.run.state import Change, End, SweepState
 from experiments.sweep_spec.spec import SweepSpec
 from experiments.tracking.writer import BackgroundWriter
+from ottt.errors import UserError
 from ottt.schema import Status
 
 
@@ -55,7 +58,7 @@ class Effects:
             experiments.tracking.writer.StoreError: the tracking store cannot be opened.
         """
         self.tracking.describe(files)
-        self.tracking.begin()
+        self.tracking.begin(say=self.display.print)
         self._write_plan(self.state.plan)
         for one in self.state:
             if one.status is not None:
@@ -114,9 +117,13 @@ class Effects:
         self.tracking.update(trial)
 
     def interrupt(self) -> None:
-        """Note the trials under way as interrupted, once their workers are gone, and release all locks."""
+        """Note the trials under way as interrupted, once their workers are gone, and release all locks.
+
+        Where that cannot be written, the next run takes a trial that seems to be running for an interrupted one.
+        """
         for trial in self.state.running():
-            self.apply(Change(trial, end=End(Status.INTERRUPTED), releases=True))
+            with suppress(Interrupted, UserError):
+                self.apply(Change(trial, end=End(Status.INTERRUPTED), releases=True))
         self.locks.close()
 
     def _write_plan(self, plan: SweepPlan) -> None:

@@ -1,6 +1,7 @@
 """Trials in parallel on Ray Tune: tasks in, events of trials out."""
 
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,8 @@ from experiments.interrupt import Ending, Interrupted
 from experiments.results.stop_request import StopRequest
 from experiments.results.trial_records import TrialRecords
 from experiments.run.queue import Task
-from experiments.sweep_spec.run_settings import Checkpoints, Share
+from experiments.sweep_spec.run_settings import Checkpoints, Limits, Share
+from experiments.worker.crash import Note, take_note
 from experiments.worker.step_report import EPOCH, REPORT, FailureKind, ResetFailed, StepReport, reason_of, storable
 from experiments.worker.trainable import TrialTrainable
 from ottt.schema import Status
@@ -56,6 +58,7 @@ class Workers:
         metric: the metric that a scheduler looks at.
         request: tells workers that they should end soon.
         code: hash of the code that they must run, see `experiments.results.provenance.code_hash`.
+        limits: how long a trial may train.
     """
 
     records: TrialRecords
@@ -63,6 +66,7 @@ class Workers:
     metric: str
     request: StopRequest
     code: str
+    limits: Limits
 
 
 def run_trials(
@@ -99,7 +103,7 @@ def run_trials(
             trial_name_creator=_hash,
             trial_dirname_creator=_folder,
         ),
-        run_config=_run_config(folder, _EventCallback(events, ending)),
+        run_config=_run_config(folder, _EventCallback(events, ending, workers.records)),
     )
     try:
         tuner.fit()
@@ -135,7 +139,8 @@ class _TaskSearcher(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         _leave_if_asked(self._events, self._ending)  # Tune waits here while nothing runs
-        task = None if self._ending.is_asked else self._events.next()
+        with self._ending.undisturbed:
+            task = None if self._ending.is_asked else self._events.next()
         if task is not None:
             config = task.config.model_dump_json()
             return {"trial": task.trial, "config": config, "share": task.share, "until": task.until}
@@ -157,9 +162,10 @@ class _TaskSearcher(Searcher):
 class _EventCallback(tune.Callback):
     """Forwards Tune's callbacks to `events`."""
 
-    def __init__(self, events: TrialEvents, ending: Ending) -> None:
+    def __init__(self, events: TrialEvents, ending: Ending, records: TrialRecords) -> None:
         self._events = events
         self._ending = ending
+        self._records = records
         self._late: set[str] = set()  # Tune's trials that started after the sweep was asked to end
 
     def __getstate__(self) -> dict[str, Any]:
@@ -172,7 +178,8 @@ class _EventCallback(tune.Callback):
     def on_trial_start(self, iteration: int, trials: Sequence[Any], trial: Any, **info: Any) -> None:
         if self._ending.is_asked:
             self._late.add(trial.trial_id)
-        else:
+            return
+        with self._ending.undisturbed:
             self._events.started(_hash(trial))
 
     def on_trial_result(
@@ -183,11 +190,15 @@ class _EventCallback(tune.Callback):
             return
         if report.status is Status.RUNNING and result["done"]:
             report = replace(report, status=Status.STOPPED_EARLY, reason=f"stopped after epoch {result[EPOCH]}")
-        self._events.reported(_hash(trial), report)
+        with self._ending.undisturbed:
+            self._events.reported(_hash(trial), report)
 
     def on_trial_error(self, iteration: int, trials: Sequence[Any], trial: Any, **info: Any) -> None:
-        if trial.trial_id not in self._late:
-            self._events.crashed(_hash(trial), _report(_error(trial)))
+        if trial.trial_id in self._late:
+            return
+        with self._ending.undisturbed:
+            note = take_note(self._records.folder / _hash(trial))
+            self._events.crashed(_hash(trial), _report(_error(trial), note))
 
 
 def _leave_if_asked(events: TrialEvents, ending: Ending) -> None:
@@ -195,19 +206,42 @@ def _leave_if_asked(events: TrialEvents, ending: Ending) -> None:
         raise Interrupted
 
 
-def _report(error: BaseException) -> StepReport:
-    """What the end of a worker means for its trial."""
+def _report(error: BaseException, note: Note | None) -> StepReport:
+    """What the end of a worker means for its trial; `note`: what it left behind."""
+    if note is not None:
+        return _report_of_note(note)
     origin = getattr(error, "cause", None) or error
-    status, failure = Status.FAILED, FailureKind.WORKER
+    status, failure, reason = Status.FAILED, FailureKind.WORKER, reason_of(origin)
     if isinstance(error, ray.exceptions.OutOfMemoryError):
         status = Status.OUT_OF_MEMORY
     elif isinstance(origin, ResetFailed):
         failure = FailureKind.RESET
     elif isinstance(error, ray.exceptions.RayActorError) and error.preempted:
         failure = FailureKind.PREEMPTED
-    # An actor that could not be made: the cause is the last line of a long text.
-    line = -1 if isinstance(origin, ray.exceptions.ActorDiedError) and "creation task" in str(origin) else 0
-    return StepReport(status, reason=reason_of(origin, line=line), traceback=storable(str(error)), failure=failure)
+    elif isinstance(origin, ray.exceptions.ActorDiedError):
+        reason = _why_gone(origin)
+    return StepReport(status, reason=reason, traceback=storable(str(error)), failure=failure)
+
+
+def _report_of_note(note: Note) -> StepReport:
+    if note.is_timeout:
+        reason = f"longer than limits.hours: {note.reason}"
+        return StepReport(Status.TIMED_OUT, reason=reason, traceback=note.trace, failure=FailureKind.ERROR)
+    reason = f"the worker died: {note.reason}"
+    return StepReport(Status.FAILED, reason=reason, traceback=note.trace, failure=FailureKind.WORKER)
+
+
+def _why_gone(error: ray.exceptions.ActorDiedError) -> str:
+    """Why a worker that left no note is gone, as far as Ray knows."""
+    text = str(error)
+    if "creation task" in text:  # an actor that could not be made: the cause is the last line of a long text
+        return reason_of(error, line=-1)
+    found = re.search(r"exit code \d+(\. The process receives a SIG\w+)?", text)
+    if found is not None:
+        return f"the worker ended with {found[0]}"
+    if "connection error" in text:
+        return "the worker was killed (SIGKILL), as by the system when memory is short, or ended without a trace"
+    return reason_of(error)
 
 
 def _placement(config: Mapping[str, Any]) -> tune.PlacementGroupFactory:

@@ -72,7 +72,8 @@ class ResumePolicy:
         return has_epochs and self.records.has_evaluation(trial.trial)
 
     def notes(self, state: SweepState) -> list[str]:
-        """Sentences on trials that other code finished or began."""
+        """Sentences on trials whose files are damaged, and on those that other code finished or began."""
+        damaged = [found for one in state if (found := self.records.damage(one.trial.trial)) is not None]
         finished: Counter[str] = Counter()
         begun: Counter[str] = Counter()
         for one in state:
@@ -85,6 +86,7 @@ class ResumePolicy:
                 begun[_place(record)] += 1
         now = f"the code is now at {_place(self.provenance)}"
         return [
+            *(f"{found}: the trial is trained again, its damaged files are kept beside it" for found in damaged),
             *(f"{n} results were made at {place}, {now}: --rerun trains them again" for place, n in finished.items()),
             *(f"{n} unfinished trials were begun at {place}, {now}: they begin anew" for place, n in begun.items()),
         ]

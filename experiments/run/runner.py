@@ -24,6 +24,8 @@ from experiments.tracking.sink import MlflowSink
 from experiments.tracking.writer import BackgroundWriter
 from ottt.schema import Status
 
+EXIT_LOST = 1
+
 
 @dataclass(frozen=True)
 class SweepOutcome:
@@ -36,6 +38,7 @@ class SweepOutcome:
         failed: number of trials of the plan that ended without one.
         interrupted: whether the user stopped it.
         store_problem: what the tracking store lacks, in one line.
+        lost: what ended it before its end, in a sentence: the cluster is gone.
     """
 
     plan: SweepPlan
@@ -44,10 +47,13 @@ class SweepOutcome:
     failed: int
     interrupted: bool
     store_problem: str | None
+    lost: str | None = None
 
     @property
     def exit_status(self) -> int:
         """Exit status of the command: 0 only if every trial has its result and the store holds it."""
+        if self.lost is not None:
+            return EXIT_LOST
         if self.interrupted:
             return EXIT_INTERRUPTED
         return int(self.failed > 0 or self.store_problem is not None)
@@ -63,7 +69,7 @@ def run_sweep(
 ) -> SweepOutcome:
     """Train the trials of `plan` that have no result yet, whichever sweep made the others.
 
-    SIGINT, SIGTERM and a stop request end it early, with everything recorded.
+    SIGINT, SIGTERM, SIGHUP and a stop request end it early, with everything recorded.
 
     Args:
         plan: plan of the sweep, see `experiments.planning.plan.plan_in`.
@@ -138,6 +144,7 @@ def _run(
         failed=state.failed,
         interrupted=status is Status.INTERRUPTED,
         store_problem=problem,
+        lost=ending.lost if status is Status.INTERRUPTED else None,
     )
 
 

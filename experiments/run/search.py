@@ -1,6 +1,7 @@
 """Chooses a sweep's variants by the results of earlier ones: Optuna through Ray Tune."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
@@ -9,9 +10,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from ray.tune.search.optuna import OptunaSearch
 
+from analysis.store.plan import Suggestion
 from experiments.planning.plan import Trial, expand
 from experiments.run.state import SweepState
-from experiments.run.variant_source import Grow, Step, in_order
+from experiments.run.variant_source import Grow, Step, Train, in_order
 from experiments.sweep_spec.search_space import Categorical, Domain, domain
 from experiments.sweep_spec.spec import SweepSpec
 from experiments.worker.step_report import SCORE
@@ -28,6 +30,9 @@ class Search:
     A variant is as good as the mean of the sweep's metric, at the last epoch, over its seeds. One without any such
     value, since all its trials failed or diverged, is a failed suggestion.
 
+    A search that goes on repeats what it did: the plan tells which results each suggestion was based on. The newest
+    variant never counts among them, since whether it ended a moment before or after would be chance.
+
     Args:
         spec: a spec with a search.
         state: state of the sweep, its plan all that was suggested before.
@@ -41,58 +46,84 @@ class Search:
         self._variants: dict[str, list[Trial]] = {}
         for trial in state.plan.trials:
             self._variants.setdefault(trial.variant, []).append(trial)
-        self._optuna = _optuna(spec, drawn=len(self._variants))
         self._left = state.pending()  # of earlier suggestions
-        self._asked: dict[str, str] = {}  # number of the suggestion, by variant, of those made now
-        self._count = 0
-        self._told: set[str] = set()
+        self._past = state.plan.suggestions  # to be repeated
+        self._is_resumed = False
+        self._begin(drawn=0)
+
+    def _begin(self, *, drawn: int) -> None:
+        """Begin with an Optuna that knows nothing; `drawn` variants were suggested without a record of how."""
+        self._optuna = _optuna(self._spec, drawn=drawn)
+        self._suggestions: list[Suggestion] = []
+        self._told: set[int] = set()  # numbers of suggestions
+        self._unexplained = list(self._variants) if drawn else []  # variants of which it was not told yet
 
     def supply(self) -> Iterator[Step]:
         """Finish what was suggested before; then another variant, unless there are enough or nothing new is left."""
-        self._tell()
-        if self._left:
-            left, self._left = self._left, []
-            yield from in_order(left, self._spec.seeds)
+        left, self._left = self._left, []
+        yield from map(Train, left)
+        if left or not (self._is_resumed or self._resume()):
             return
         for _ in range(MAX_REPEATS if len(self._variants) < self._wanted else 0):
-            self._count += 1
-            number = str(self._count)
-            settings = _readable(self._optuna.suggest(number) or {})
-            variant = self._spec.base.replace(settings).variant_hash
+            settings, variant = self._suggest(self._news())
             if variant not in self._variants:
-                self._asked[variant] = number
                 yield from self._plan(settings, variant)
                 return
-            self._learn(number, self._score(variant))
+        self._wanted = len(self._variants)  # nothing new is left
+
+    def _resume(self) -> bool:
+        """Repeat the suggestions of earlier runs; False while one was based on a trial that has to run again."""
+        if not all(self._has_ended(self._past[number].variant) for one in self._past for number in one.told):
+            return False
+        self._is_resumed = True
+        for one in self._past:
+            if self._suggest(one.told)[1] != one.variant:  # another version of Optuna, or of what was recorded
+                break
+        if len(self._past) < len(self._variants) or self._suggestions != list(self._past):
+            self._begin(drawn=len(self._variants))
+        return True
+
+    def _suggest(self, told: Sequence[int]) -> tuple[dict[str, Any], str]:
+        """Tell Optuna of earlier suggestions; its next one, and the hash of that variant."""
+        for number in told:
+            score = self._score(self._suggestions[number].variant)
+            result = None if score is None else {SCORE: score}
+            self._optuna.on_trial_complete(str(number), result, error=score is None)
+        self._told.update(told)
+        for variant in [variant for variant in self._unexplained if self._has_ended(variant)]:
+            self._unexplained.remove(variant)
+            if (score := self._score(variant)) is not None:
+                self._optuna.add_evaluated_point(dict(self._variants[variant][0].settings), score)
+        settings = _readable(self._optuna.suggest(str(len(self._suggestions))) or {})
+        variant = self._spec.base.replace(settings).variant_hash
+        self._suggestions.append(Suggestion(variant, tuple(told)))
+        return settings, variant
+
+    def _news(self) -> list[int]:
+        """Numbers of the suggestions to tell: their variants have ended, and are not the newest."""
+        newest = next(reversed(self._variants), None)
+        return [
+            number
+            for number, one in enumerate(self._suggestions)
+            if number not in self._told and one.variant != newest and self._has_ended(one.variant)
+        ]
 
     def _plan(self, settings: Mapping[str, Any], variant: str) -> Iterator[Step]:
         known = [trials[0].settings for trials in self._variants.values()]
         plan = expand(self._spec, [*known, settings])
         new = [trial for trial in plan.trials if trial.variant == variant]
         self._variants[variant] = new
-        yield Grow(plan)
+        yield Grow(replace(plan, suggestions=tuple(self._suggestions)))
         yield from in_order((trial for trial in new if self._state[trial.trial].is_pending), self._spec.seeds)
 
-    def _tell(self) -> None:
-        """Tell Optuna how good the variants are whose trials have all ended."""
-        for variant, trials in self._variants.items():
-            if variant in self._told or any(self._state[trial.trial].status not in ENDED for trial in trials):
-                continue
-            self._told.add(variant)
-            score = self._score(variant)
-            if variant in self._asked:
-                self._learn(self._asked[variant], score)
-            elif score is not None:
-                self._optuna.add_evaluated_point(dict(trials[0].settings), score)
+    def _has_ended(self, variant: str) -> bool:
+        return all(self._state[trial.trial].status in ENDED for trial in self._variants[variant])
 
     def _score(self, variant: str) -> float | None:
         stands = [self._state[trial.trial] for trial in self._variants[variant]]
         metric = self._spec.metric
         values = [one.metrics[metric] for one in stands if one.status in _SCORED and metric in one.metrics]
         return fmean(values) if values else None
-
-    def _learn(self, number: str, score: float | None) -> None:
-        self._optuna.on_trial_complete(number, None if score is None else {SCORE: score}, error=score is None)
 
 
 def _optuna(spec: SweepSpec, *, drawn: int) -> OptunaSearch:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from experiments.cluster import nodes
+from experiments.cluster.liveness import unless_lost
 from experiments.cluster.shared_storage import refuse_unshared
 from experiments.costs.gpu_share import auto_share, spread
 from experiments.interrupt import Ending, Interrupted
@@ -33,31 +34,36 @@ DEMAND = 256  # the same where machines can be added: the autoscaler sees no fur
 
 
 def train(effects: Effects, resume: ResumePolicy, ending: Ending, request: StopRequest, *, fail_fast: bool) -> None:
-    """Train until no trial is left, or the sweep is asked to end.
+    """Train until no trial is left, the sweep is asked to end, or the cluster is lost.
 
     Raises:
         UserError: the sweep asks for more than there is, or the machines share no folder of results.
         experiments.tracking.writer.StoreError: the tracking store cannot be opened; nothing was started.
     """
+    with nodes.connected(ending), suppress(Interrupted):
+        unless_lost(lambda: _train(effects, resume, ending, request, fail_fast=fail_fast), ending)
+
+
+def _train(effects: Effects, resume: ResumePolicy, ending: Ending, request: StopRequest, *, fail_fast: bool) -> None:
+    """Train, connected to a cluster."""
     spec, state, results = effects.spec, effects.state, effects.results
-    with nodes.connected(), suppress(Interrupted):
-        gpu = _gpu(effects, ending)
-        nodes.check_shares(shares(spec.resources, gpu=gpu))
-        if len(nodes.nodes()) > 1:
-            refuse_unshared(results.root, nodes.on_every_node)
-            _refuse_other_code()
-        effects.open(artifacts.of_cluster(nodes.nodes()))
-        queue = TaskQueue(retries=spec.retries)
-        source = variant_source(spec, state, queue, resume)
-        driver = Driver(state, queue, source, resume, effects, ending, gpu=gpu, fail_fast=fail_fast)
-        run_trials(
-            driver,
-            workers=Workers(results.records, spec.checkpoints, spec.metric, request, code_hash()),
-            scheduler=_scheduler(effects),
-            ahead=_ahead(spec),
-            folder=results.root / "ray" / spec.name,
-            ending=ending,
-        )
+    gpu = _gpu(effects, ending)
+    nodes.check_shares(shares(spec.resources, gpu=gpu))
+    if len(nodes.nodes()) > 1:
+        refuse_unshared(results.root, nodes.on_every_node)
+        _refuse_other_code()
+    effects.open(artifacts.of_cluster(nodes.nodes()))
+    queue = TaskQueue(retries=spec.retries)
+    source = variant_source(spec, state, queue, resume)
+    driver = Driver(state, queue, source, resume, effects, ending, gpu=gpu, fail_fast=fail_fast)
+    run_trials(
+        driver,
+        workers=Workers(results.records, spec.checkpoints, spec.metric, request, code_hash(), spec.limits),
+        scheduler=_scheduler(effects),
+        ahead=_ahead(spec),
+        folder=results.root / "ray" / spec.name,
+        ending=ending,
+    )
 
 
 def variant_source(spec: SweepSpec, state: SweepState, queue: TaskQueue, resume: ResumePolicy) -> VariantSource:
@@ -104,7 +110,7 @@ def _scheduler(effects: Effects) -> "TrialScheduler | None":
         return None
     from experiments.run.early_stopping import build_scheduler
 
-    return build_scheduler(settings, effects.state.plan, effects.records)
+    return build_scheduler(settings, effects.state, effects.records)
 
 
 def _gpu(effects: Effects, ending: Ending) -> float:

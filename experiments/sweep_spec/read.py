@@ -13,9 +13,10 @@ from experiments.sweep_spec.rules import broken_rules
 from experiments.sweep_spec.spec import SweepSpec
 from ottt.config import TrialConfig
 from ottt.config.load import load_config, preset_names
-from ottt.config.messages import describe
+from ottt.config.messages import MANY, describe, few
 from ottt.config.yaml_reader import Document, KeyPath, flatten, merge, nest, parse_override, read_yaml, split_keys
-from ottt.errors import UserError
+from ottt.errors import UserError, brief
+from ottt.files import is_file, user_path
 
 _PLACEHOLDERS: Mapping[str, Mapping[str, Any]] = {  # complete a group with a wrong entry, to check its other entries
     "search": {"name": "optuna", "trials": 1, "space": {}},
@@ -57,7 +58,7 @@ def parse_spec(document: Document, *, folder: Path, overrides: Iterable[str] = (
     problems += [f"{place(path)}: {text}" for path, text in rules]
     problems += [_overridden_axis(text, spec) for text in of_base if _key(text) in {*spec.varied(), "seed"}]
     if problems:
-        raise UserError(*dict.fromkeys(problems))
+        raise UserError(*few(problems))
     return spec
 
 
@@ -84,7 +85,7 @@ def _split(overrides: Iterable[str]) -> tuple[dict[str, Any], list[str], list[st
         elif (first := key.split(".")[0]) in SweepSpec.model_fields:
             of_spec[key] = value
         elif near := _misspelt(first):
-            problems.append(f"override: {first} is not a known key (did you mean {near}?), got {text!r}")
+            problems.append(f"override: {first} is not a known key (did you mean {near}?), got {brief(text)}")
         else:
             of_base.append(text)
     return of_spec, of_base, problems
@@ -99,7 +100,7 @@ def _misspelt(key: str) -> str | None:
 def _overridden_axis(override: str, spec: SweepSpec) -> str:
     key = _key(override)
     instead = "seeds=[...]" if key == "seed" else f"axes.{key}=[...]"
-    return f"override: {key} varies in the sweep {spec.name}: give {instead}, got {override!r}"
+    return f"override: {key} varies in the sweep {spec.name}: give {instead}, got {brief(override)}"
 
 
 def _first_values(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,18 +123,20 @@ def _base(
     match value:
         case None:
             source = None
-        case str() if (folder / value).is_file():
-            source = folder / value
+        case str() if is_file(folder / user_path(value)):
+            source = folder / user_path(value)
         case str() if value in preset_names():
             source = value
         case Mapping():
             if "seed" in value:
-                problems.append(f"{place}: base.seed is not used: give seeds, got {value['seed']!r}")
+                problems.append(f"{place}: base.seed is not used: give seeds, got {brief(value['seed'])}")
             lines = {path[1:]: line for path, line in document.lines.items() if path[0] == "base"}
             source = Document(document.name, {key: item for key, item in value.items() if key != "seed"}, lines)
         case _:
             known = ", ".join(preset_names())
-            return TrialConfig(), [f"{place}: base must be a preset ({known}), a YAML file or settings, got {value!r}"]
+            return TrialConfig(), [
+                f"{place}: base must be a preset ({known}), a YAML file or settings, got {brief(value)}"
+            ]
     try:
         return load_config(source, overrides), problems
     except UserError as error:
@@ -152,7 +155,9 @@ def _valid_part(
         return SweepSpec.model_validate(values), [], frozenset()
     except ValidationError as error:
         problems = describe(error, SweepSpec, place)
-        wrong = [split_keys(problem["loc"]) for problem in error.errors()]
+        wrong = [split_keys(problem["loc"]) for problem in error.errors(include_url=False)]
+    if len(wrong) > MANY:  # enough to mend before anything else
+        raise UserError(*few(problems))
     for depth in (None, 1):  # the entries themselves; if that is not enough, all of their key
         rest = values
         for path in wrong:

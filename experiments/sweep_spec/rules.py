@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from experiments.sweep_spec.equal_values import hashable, repeated
+from experiments.sweep_spec.plan_size import oversized, too_many_left
 from experiments.sweep_spec.run_settings import matches
 from experiments.sweep_spec.search_space import domain
 from ottt import schema
@@ -14,6 +16,7 @@ from ottt.config.messages import describe
 from ottt.config.trial import TrialConfig
 from ottt.config.yaml_reader import KeyPath, split_keys
 from ottt.data.info import empty_part
+from ottt.errors import brief
 
 if TYPE_CHECKING:
     from experiments.sweep_spec.spec import SweepSpec
@@ -37,7 +40,8 @@ def broken_rules(spec: "SweepSpec", *, misshapen: frozenset[KeyPath] = frozenset
     found = [*grid, *rows, *_seeds(spec), *_metric(spec), *_search(spec), *_checkpoints(spec)]
     if "base" not in lost:
         found += _held_out(spec)
-    if not uneven and not lost & {"axes", "zip", "exclude"}:
+    found += (large := [*oversized(spec)])
+    if not uneven and not large and not lost & {"axes", "zip", "exclude"}:
         found += _check_exclusions(spec, frozenset(part for path, _ in rows for part in (path[:1], path[:2])))
         if "base" not in lost:
             found += _population(spec)
@@ -56,7 +60,7 @@ def _settings(spec: "SweepSpec") -> Iterator[Problem]:
     for path, values in _varied(spec):
         key = str(path[-1])
         if key == "seed":
-            yield path, f"{_dotted(path)} cannot be varied here: give seeds, got {list(values)!r}"
+            yield path, f"{_dotted(path)} cannot be varied here: give seeds, got {brief(list(values))}"
         elif key in seen:
             yield path, f"{key} is varied twice, here as {_dotted(path)}"
         elif not values:
@@ -78,20 +82,20 @@ def _varied(spec: "SweepSpec") -> Iterator[tuple[KeyPath, tuple[Any, ...]]]:
 
 def _values(base: TrialConfig, path: KeyPath, values: tuple[Any, ...]) -> Iterator[Problem]:
     key = str(path[-1])
-    seen = []
+    seen: set[object] = set()
     for index, value in enumerate(values):
         try:
-            normal = base.replace({key: value}).flat()[key]
+            normal = hashable(base.replace({key: value}).flat()[key])
         except ValidationError as error:
             lines = describe(error, TrialConfig, lambda _: "")
             located = (".".join(map(str, problem["loc"])) for problem in error.errors())
             # A rule between settings can only be checked on the whole variant: see _variants.
-            own = [line for line, place in zip(lines, located, strict=True) if place.startswith(key)]
+            own = [line for line, place in zip(lines, located, strict=False) if place.startswith(key)]
             yield from (((*path, index), line) for line in own)
             continue
         if path[0] != "zip" and normal in seen:
-            yield (*path, index), f"{_dotted(path)} must have different values, got {value!r} twice"
-        seen.append(normal)
+            yield (*path, index), f"{_dotted(path)} must have different values, got {brief(value)} twice"
+        seen.add(normal)
 
 
 def _unknown(base: TrialConfig, key: str, value: object) -> str:
@@ -99,7 +103,7 @@ def _unknown(base: TrialConfig, key: str, value: object) -> str:
         base.replace({key: value})
     except ValidationError as error:
         return describe(error, TrialConfig, lambda _: "")[0]
-    return f"{key} is a group of settings: vary one of them, got {value!r}"
+    return f"{key} is a group of settings: vary one of them, got {brief(value)}"
 
 
 def _zip_groups(spec: "SweepSpec") -> Iterator[Problem]:
@@ -113,9 +117,8 @@ def _zip_groups(spec: "SweepSpec") -> Iterator[Problem]:
         else:
             rows = [dict(zip(group, row, strict=True)) for row in zip(*group.values(), strict=True)]
             yield from (
-                (("zip", index), f"zip.{index} must have different rows, got {row!r} twice")
-                for place, row in enumerate(rows)
-                if row in rows[:place]
+                (("zip", index), f"zip.{index} must have different rows, got {brief(row)} twice")
+                for row in repeated(rows)
             )
 
 
@@ -131,10 +134,10 @@ def _check_row_keys(spec: "SweepSpec") -> Iterator[Problem]:
         for key, value in row.items():
             name = _dotted((*path, key))
             if key not in known:
-                yield (*path, key), f"{name} is not varied by the sweep{_meant(key, known)}, got {value!r}"
+                yield (*path, key), f"{name} is not varied by the sweep{_meant(key, known)}, got {brief(value)}"
             elif known[key] and value not in known[key]:
-                values = ", ".join(map(repr, known[key]))
-                yield (*path, key), f"{name} must be one of the sweep's values {values}, got {value!r}"
+                values = brief(list(known[key]))[1:].removesuffix("]")
+                yield (*path, key), f"{name} must be one of the sweep's values {values}, got {brief(value)}"
 
 
 def _named_rows(spec: "SweepSpec") -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
@@ -154,7 +157,7 @@ def _search(spec: "SweepSpec") -> Iterator[Problem]:
         return
     for key in ("axes", "zip", "exclude", "baseline"):
         if value := getattr(spec, key):
-            yield (key,), f"{key} must be left out: search chooses the variants, got {value!r}"
+            yield (key,), f"{key} must be left out: search chooses the variants, got {brief(value)}"
     if not spec.search.space:
         yield ("search", "space"), "search.space must name at least one setting, got {}"
     for key, given in spec.search.space.items():
@@ -165,7 +168,7 @@ def _search(spec: "SweepSpec") -> Iterator[Problem]:
             yield path, f"search.space.{key} {error}"
             continue
         if key == "seed":
-            yield path, f"search.space.seed cannot be searched: give seeds, got {given!r}"
+            yield path, f"search.space.seed cannot be searched: give seeds, got {brief(given)}"
         elif key not in spec.base.flat():
             yield path, _unknown(spec.base, key, ends[0])
         else:
@@ -184,8 +187,10 @@ def _check_exclusions(spec: "SweepSpec", wrong: frozenset[KeyPath]) -> Iterator[
         return
     for index, row in enumerate(spec.exclude):
         if ("exclude", index) not in wrong and not any(matches(combination, row) for combination in combinations):
-            yield ("exclude", index), f"exclude.{index} matches no combination, got {row!r}"
-    variants = list(spec.variants())
+            yield ("exclude", index), f"exclude.{index} matches no combination, got {brief(row)}"
+    variants = [one for one in combinations if not any(matches(one, row) for row in spec.exclude)]
+    if (problem := too_many_left(len(variants), len(spec.seeds))) is not None:
+        yield ("exclude",), problem
     if not variants and ("exclude",) not in wrong:
         yield ("exclude",), f"exclude must leave at least one variant, got none of {len(combinations)}"
     elif spec.baseline is not None and spec.search is None and ("baseline",) not in wrong:
@@ -210,11 +215,13 @@ def _variants(spec: "SweepSpec") -> Iterator[Problem]:
 def _seeds(spec: "SweepSpec") -> Iterator[Problem]:
     if not spec.seeds:
         yield ("seeds",), "seeds must have at least one value, got []"
+    seen: set[int] = set()
     for index, seed in enumerate(spec.seeds):
-        if seed in spec.seeds[:index]:
-            yield ("seeds", index), f"seeds must be different, got {seed!r} twice"
+        if seed in seen:
+            yield ("seeds", index), f"seeds must be different, got {brief(seed)} twice"
         elif not 0 <= seed < 2**63:
-            yield ("seeds", index), f"seeds must be >= 0 and < 2^63, got {seed!r}"
+            yield ("seeds", index), f"seeds must be >= 0 and < 2^63, got {brief(seed)}"
+        seen.add(seed)
 
 
 def _metric(spec: "SweepSpec") -> Iterator[Problem]:
@@ -222,12 +229,12 @@ def _metric(spec: "SweepSpec") -> Iterator[Problem]:
         metric = schema.metric(spec.metric)
     except KeyError:
         hint = _meant(spec.metric, schema.METRICS)
-        yield ("metric",), f"metric is not a known one{hint}, got {spec.metric!r}"
+        yield ("metric",), f"metric is not a known one{hint}, got {brief(spec.metric)}"
         return
     if metric.is_test:
-        yield ("metric",), f"metric must not be measured on test data: it steers choices, got {spec.metric!r}"
+        yield ("metric",), f"metric must not be measured on test data: it steers choices, got {brief(spec.metric)}"
     elif metric.better is None:
-        yield ("metric",), f"metric must have a better direction, got {spec.metric!r}"
+        yield ("metric",), f"metric must have a better direction, got {brief(spec.metric)}"
 
 
 def _checkpoints(spec: "SweepSpec") -> Iterator[Problem]:
@@ -253,7 +260,7 @@ def _population(spec: "SweepSpec") -> Iterator[Problem]:
     for index, setting in enumerate(spec.population.change):
         if spec.base.flat()[setting] == 0 and setting not in dict(varied).values():
             path = ("scheduler", "change", index)
-            yield path, f"scheduler.change: a factor leaves {setting} = 0 as it is, got {setting!r}"
+            yield path, f"scheduler.change: a factor leaves {setting} = 0 as it is, got {brief(setting)}"
 
 
 def _held_out(spec: "SweepSpec") -> Iterator[Problem]:
@@ -266,7 +273,7 @@ def _held_out(spec: "SweepSpec") -> Iterator[Problem]:
         if 0 in values:
             yield path, f"{user} looks at {spec.metric}: data.val_fraction must be > 0, got {values[values.index(0)]}"
         if path[0] == "search":  # otherwise the variants as a whole are checked
-            numbers = (value for value in values if isinstance(value, float))
+            numbers = (value for value in values if isinstance(value, float) and 0 < value < 1)
             parts = {value: spec.base.data.samples.parts(value) for value in numbers}
             yield from ((path, empty_part(value, *counts)) for value, counts in parts.items() if counts is not None)
 

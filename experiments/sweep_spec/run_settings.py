@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 from ottt.config.groups import Section
 from ottt.config.scheduled_changes import CHANGEABLE
 from ottt.config.yaml_reader import flatten
+from ottt.errors import brief
 
 
 def dotted(settings: object) -> object:
@@ -24,7 +25,7 @@ def matches(settings: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 
 def _whole_above_one(gpu: float) -> float:
     if gpu > 1 and not gpu.is_integer():
-        raise ValueError(f"must be a fraction of one GPU or a whole number of GPUs, got {gpu!r}")
+        raise ValueError(f"must be a fraction of one GPU or a whole number of GPUs, got {brief(gpu)}")
     return gpu
 
 
@@ -32,7 +33,7 @@ def _devices_or_auto(gpu: object) -> float | str:
     if gpu == "auto":
         return "auto"
     if isinstance(gpu, bool) or not isinstance(gpu, int | float) or not 0 <= gpu < math.inf:
-        raise ValueError(f"must be a number of GPUs (>= 0) or auto, got {gpu!r}")
+        raise ValueError(f"must be a number of GPUs (>= 0) or auto, got {brief(gpu)}")
     return _whole_above_one(float(gpu))
 
 
@@ -105,10 +106,21 @@ class Checkpoints(Section):
     log: bool = False  # also store the kept checkpoint as an artifact of the run in MLflow
 
 
+class Limits(Section):
+    """What a trial may use.
+
+    Attributes:
+        hours: longest time that one attempt to train a trial may take; one that takes longer, or hangs, ends as
+            "timed-out" and is not repeated. null: no limit.
+    """
+
+    hours: float | None = Field(None, gt=0, allow_inf_nan=False)
+
+
 def _checked_changeable(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         if name not in CHANGEABLE:
-            raise ValueError(f"must name some of {', '.join(CHANGEABLE)}, got {name!r}")
+            raise ValueError(f"must name some of {', '.join(CHANGEABLE)}, got {brief(name)}")
     return names
 
 

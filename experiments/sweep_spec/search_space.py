@@ -1,9 +1,14 @@
 """Domains of a search: `loguniform(0.01, 1)`, `uniform(0, 0.5)`, `randint(2, 6)`, or a list of values."""
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from ottt.errors import brief
+
+LARGEST = 2.0**53  # beyond it not every whole number is a float
 
 _RANGE = re.compile(r"\s*(\w+)\s*\(\s*([^,()\s]+)\s*,\s*([^,()\s]+)\s*\)\s*")
 
@@ -64,15 +69,17 @@ def domain(given: object) -> Domain:
         kinds = ", ".join(f"{kind}(low, high)" for kind in _KINDS)
         is_cut = isinstance(given, str) and "(" in given and ")" not in given
         hint = " (inside braces a range needs quotes)" if is_cut else ""
-        raise ValueError(f"must be a list, or {kinds}{hint}; got {given!r}")
+        raise ValueError(f"must be a list, or {kinds}{hint}; got {brief(given)}")
     try:
         low, high = float(found[2]), float(found[3])
     except ValueError:
-        raise ValueError(f"must have two numbers as its ends, got {given!r}") from None
+        raise ValueError(f"must have two numbers as its ends, got {brief(given)}") from None
+    if not (math.isfinite(low) and math.isfinite(high) and max(abs(low), abs(high)) < LARGEST):
+        raise ValueError(f"must have ends between -{LARGEST:g} and {LARGEST:g}, got {brief(given)}")
     if not low < high:
-        raise ValueError(f"must have its lower end first, got {given!r}")
+        raise ValueError(f"must have its lower end first, got {brief(given)}")
     if found[1].startswith("log") and low <= 0:
-        raise ValueError(f"must be above 0, got {given!r}")
+        raise ValueError(f"must be above 0, got {brief(given)}")
     return _KINDS[found[1]](low, high)
 
 

@@ -9,25 +9,39 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 from ruamel.yaml import YAML
 
-from experiments.sweep_spec.run_settings import Checkpoints, Resources, Scheduler, Search, Settings, dotted, matches
+from experiments.sweep_spec.run_settings import (
+    Checkpoints,
+    Limits,
+    Resources,
+    Scheduler,
+    Search,
+    Settings,
+    dotted,
+    matches,
+)
 from ottt.config.groups import Section
 from ottt.config.trial import TrialConfig
+from ottt.errors import brief
+
+MAX_TRIALS = 100_000  # of a sweep; also of its combinations, before any is excluded
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def _checked_name(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise ValueError(f"must be letters, digits, '.', '_' and '-' only (it names a folder), got {name!r}")
+        raise ValueError(f"must be letters, digits, '.', '_' and '-' only (it names a folder), got {brief(name)}")
     return name
 
 
 def _counted(seeds: object) -> object:
     """`3` -> `(0, 1, 2)`; a list is kept."""
     if isinstance(seeds, int) and not isinstance(seeds, bool) and seeds >= 1:
+        if seeds > MAX_TRIALS:
+            raise ValueError(f"must be at most {MAX_TRIALS:,}, one for each trial of a sweep, got {seeds:,}")
         return tuple(range(seeds))
     if not isinstance(seeds, list | tuple):
-        raise ValueError(f"must be a number of seeds (>= 1) or a list of seeds, got {seeds!r}")
+        raise ValueError(f"must be a number of seeds (>= 1) or a list of seeds, got {brief(seeds)}")
     return tuple(seeds)
 
 
@@ -51,6 +65,7 @@ class SweepSpec(Section):
         metric: metric that is optimised and shown while the sweep runs; never measured on test data.
         resources: resources of each trial.
         checkpoints: when to write a trial's checkpoint.
+        limits: how long a trial may train.
         retries: how often to retry a trial whose worker or machine was lost.
         scheduler: early stopping of trials.
         search: search that chooses the variants in place of axes.
@@ -68,6 +83,7 @@ class SweepSpec(Section):
     metric: str = "val/top1"
     resources: Resources = Resources()
     checkpoints: Checkpoints = Checkpoints()
+    limits: Limits = Limits()
     retries: int = Field(3, ge=0)
     scheduler: Scheduler | None = None
     search: Search | None = None
@@ -98,6 +114,8 @@ class SweepSpec(Section):
     def to_yaml(self) -> str:
         """YAML that reads back as this spec without any other file."""
         values = self.model_dump(mode="json", exclude={"base": {"seed"}})
+        if self.seeds == tuple(range(len(self.seeds))):
+            values["seeds"] = len(self.seeds)
         text = StringIO()
         YAML().dump({key: value for key, value in values.items() if value not in (None, [], {})}, text)
         return text.getvalue()

@@ -3,7 +3,8 @@
 from difflib import get_close_matches
 from pathlib import Path
 
-from ottt.errors import UserError
+from ottt.errors import UserError, command
+from ottt.files import is_file, user_path
 
 STUDIES = Path(__file__).parents[1] / "studies"
 
@@ -20,11 +21,11 @@ def find_spec(given: str) -> Path:
     Raises:
         UserError: neither exists.
     """
-    path, known = Path(given), studies()
-    if path.is_file():
+    path, known = user_path(given), studies()
+    if is_file(path):
         return path
     if given in known:
         return known[given]
     near = get_close_matches(given, known, n=3)
     hint = f" (did you mean {' or '.join(near)}?)" if near else ""
-    raise UserError(f"{given}: must be a spec file or a study of `ottt sweep list`{hint}; found neither")
+    raise UserError(f"{given}: must be a spec file or a study of `{command('sweep', 'list')}`{hint}; found neither")

@@ -5,11 +5,13 @@ Text passes one gate on its way to MLflow, `experiments.tracking.run.RunWriter`,
 `experiments.tracking.shown_plan`; lines that are cut to a width, before they were cut.
 """
 
+import errno
 import json
 import mmap
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import quote, urlsplit
@@ -64,8 +66,14 @@ class Screen:
 
     def write(self, text: str) -> int:
         """Write `text` without its secrets; those that are cut across two calls are not seen."""
-        self._stream.write(self._redact(text))
+        with _closed_terminal_ignored():
+            self._stream.write(self._redact(text))
         return len(text)
+
+    def flush(self) -> None:
+        """Show what was written."""
+        with _closed_terminal_ignored():
+            self._stream.flush()
 
     def writelines(self, lines: Iterator[str]) -> None:
         """Write every line."""
@@ -74,6 +82,16 @@ class Screen:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+@contextmanager
+def _closed_terminal_ignored() -> Iterator[None]:
+    """A terminal that was closed shows nothing, and what runs there goes on to its end, see `experiments.interrupt`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
 
 
 def _secrets(environment: Mapping[str, str]) -> list[str]:

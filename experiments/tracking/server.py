@@ -1,5 +1,7 @@
 """An MLflow server for a folder of results; other machines need a password."""
 
+import os
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,19 +10,25 @@ from pathlib import Path
 from secrets import token_urlsafe
 from socket import AF_INET, AF_INET6, create_server
 
+from analysis.store.sqlite import LOGS, SHARED, exact, sqlite_uri
 from analysis.store.uri import is_database, set_up_mlflow, shown_uri
 from experiments.results.folder import Results
 from experiments.tracking.connection import connect
+from experiments.tracking.redact import redacted
 from ottt.errors import UserError
 
 PASSWORD = "MLFLOW_AUTH_ADMIN_PASSWORD"
+OWNER_ONLY = 0o600
 SHORTEST_PASSWORD = 12  # characters, the minimum of MLflow
+SECRET_KEY = "MLFLOW_FLASK_SERVER_SECRET_KEY"
+STORE_URI = "MLFLOW_BACKEND_STORE_URI"
+TRACKING_URI = "MLFLOW_TRACKING_URI"
 LOOP = "experiments.tracking.server_loop:event_loop"
 
 _AUTH = """\
 [mlflow]
 default_permission = READ
-database_uri = sqlite:///{users}
+database_uri = {users}
 admin_username = admin
 authorization_function = mlflow.server.auth:authenticate_request_basic_auth
 """
@@ -83,7 +91,7 @@ class Server:
         words = [sys.executable, "-m", "mlflow", "server", "--host", self.host, "--port", str(self.port)]
         words += ["--workers", str(self.workers), "--uvicorn-opts", f"--loop {LOOP}"]
         words += ["--allowed-hosts", ",".join(allowed)]
-        words += ["--artifacts-destination", str(self.results.artifacts)]
+        words += ["--artifacts-destination", self._artifacts.as_uri()]
         return [*words, "--app-name", "basic-auth"] if self.asks else words
 
     def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
@@ -92,21 +100,46 @@ class Server:
         Raises:
             UserError: there is no user yet, and no password for the first.
         """
-        own = {
-            "MLFLOW_BACKEND_STORE_URI": self.results.store,
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-        }
+        own = self._variables()
         if self.asks:
             password = inherited.get(PASSWORD, "")
-            if len(password) < SHORTEST_PASSWORD and not self._users.is_file():
+            if len(password) < SHORTEST_PASSWORD and not _has_users(self._users):
                 raise UserError(
                     f"{PASSWORD} must have at least {SHORTEST_PASSWORD} characters, the password of the user admin,"
                     f" got {len(password)}"
                 )
-            own["MLFLOW_AUTH_CONFIG_PATH"] = str(self._config)
-            own["MLFLOW_FLASK_SERVER_SECRET_KEY"] = token_urlsafe()
-        return own | {name: value for name, value in inherited.items() if name != "MLFLOW_TRACKING_URI"}
+            own[SECRET_KEY] = token_urlsafe()
+        kept = {name: value for name, value in inherited.items() if name not in (TRACKING_URI, STORE_URI)}
+        return own | kept
+
+    def line(self) -> str:
+        """The command for a shell, in any folder, with all that differs from the environment of this process.
+
+        It holds no secret: a key for sessions is made when it runs, and the address of a database other than the
+        file in the folder of results is taken from the environment, as is the password of the first user.
+        """
+        settings = {name: shlex.quote(os.environ.get(name, value)) for name, value in self._variables().items()}
+        store = self.results.store
+        settings[STORE_URI] = shlex.quote(exact(store)) if redacted(store) == store else f'"${TRACKING_URI}"'
+        if self.asks:
+            key = shlex.join([sys.executable, "-c", "from secrets import token_urlsafe; print(token_urlsafe())"])
+            settings[SECRET_KEY] = f'"$({key})"'
+        words = " ".join(f"{name}={value}" for name, value in settings.items())
+        folder = shlex.quote(str(self.results.root))
+        return f"(cd {folder} && export {words} && unset {TRACKING_URI} && exec {shlex.join(self.command())})"
+
+    def write_settings(self) -> None:
+        """Make the files that a server which asks for passwords needs; only their owner can read them."""
+        if self.asks:
+            self.results.root.mkdir(parents=True, exist_ok=True)
+            for file in (
+                self._config,
+                *(self._users.with_name(f"{self._users.name}{log}") for log in ("", *LOGS, SHARED)),
+            ):
+                if file.exists() or file in (self._config, self._users):
+                    _make_private(file)
+            users = sqlite_uri(self._users).replace("%", "%%")  # configparser's own quoting
+            self._config.write_text(_AUTH.format(users=users), encoding="utf-8")
 
     def prepare(self) -> None:
         """Make the store and the configuration that the server reads at its start.
@@ -123,8 +156,22 @@ class Server:
             ) from error
         set_up_mlflow()
         connect(self.results.store)
-        if self.asks:
-            self._config.write_text(_AUTH.format(users=self._users), encoding="utf-8")
+        self.write_settings()
+
+    def _variables(self) -> dict[str, str]:
+        """Environment variables of the server's process that are no secret, except perhaps the address of the store."""
+        own = {
+            STORE_URI: exact(self.results.store),
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+        }
+        return own | {"MLFLOW_AUTH_CONFIG_PATH": str(self._config)} if self.asks else own
+
+    @property
+    def _artifacts(self) -> Path:
+        folder = self.results.artifacts
+        assert folder is not None, "a database has its artifacts in a folder"
+        return folder
 
     @property
     def _users(self) -> Path:
@@ -139,3 +186,14 @@ class Server:
         own = ["127.0.0.1", "localhost"] if self.is_loopback else [self.host]
         hosts = [*self.names, *(host for host in own if host not in ("0.0.0.0", "::"))]
         return [f"[{host}]" if ":" in host else host for host in dict.fromkeys(hosts)]
+
+
+def _has_users(file: Path) -> bool:
+    """Whether MLflow has written users into its database; it is empty before the first start has succeeded."""
+    return file.is_file() and file.stat().st_size > 0
+
+
+def _make_private(file: Path) -> None:
+    """Make a file that only its owner can read, or let an existing one be so; SQLite's logs of a file follow it."""
+    os.close(os.open(file, os.O_CREAT, OWNER_ONLY))
+    file.chmod(OWNER_ONLY)

@@ -4,14 +4,14 @@ Each write adds only what the run does not have yet, so it is safe to repeat, al
 is written twice. Not thread-safe: one thread opens, writes and closes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from experiments.planning.plan import SweepPlan, Trial
 from experiments.results.provenance import Provenance
 from experiments.results.trial_records import Epoch, Record
 from experiments.tracking import artifacts
-from experiments.tracking.connection import connect, disconnect
+from experiments.tracking.connection import connect, disconnect, identity
 from experiments.tracking.run import RunWriter
 from experiments.tracking.shown_plan import shown_plan
 from ottt.errors import UserError
@@ -59,23 +59,37 @@ class MlflowSink:
         self._replay = replay
         self._states = states
         self.files: Mapping[str, str] = {}
+        self._file: tuple[int, int] | None = None
+
+    @property
+    def store(self) -> str:
+        """Tracking URI."""
+        return self._store
 
     def connect(self) -> None:
         """Check that the store answers; a local one is made. Writes no run."""
         self._client = connect(self._store)
+        self._file = identity(self._store)
         self._client.get_experiment_by_name(self.plan.name)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the SQLite file that this sink writes is gone, or another has taken its place."""
+        return identity(self._store) != self._file
 
     def open(self) -> None:
         """Find or create the experiment and the parent run, find the child runs; can be repeated after a failure."""
         self._shown = _shown(self.plan)
         self._experiment = self._find_experiment()
-        parents = self._one_run_per_value(Tag.SWEEP, "sweep")
+        found = self._search()
+        parents = self._one_run_each((self.plan.name, run) for run in found if _kind(run) == "sweep")
         self._parent = parents.get(self.plan.name) or self._create(self.plan.name, self._parent_tags(), None)
         self._parent.set_status(self._parent_tags(), "RUNNING", None)
         self._parent.add_files(artifacts.of_sweep(self.plan, self._spec))
         if not self._replay:
             self._parent.add_files({**artifacts.of_process(), **self.files})
-        self._runs = self._one_run_per_value(Tag.TRIAL, "trial")
+        trial_of = _identifier(self.plan)
+        self._runs = self._one_run_each((trial_of(run), run) for run in found if _kind(run) == "trial")
 
     def extend(self, plan: SweepPlan) -> None:
         """Replace the plan by one with more trials."""
@@ -139,24 +153,23 @@ class MlflowSink:
             raise UserError(f"the experiment {self.plan.name} was deleted: restore it, or rename the sweep")
         return str(found.experiment_id)
 
-    def _one_run_per_value(self, tag: Tag, kind: str) -> dict[str, RunWriter]:
-        """The experiment's runs of this kind by the value of a tag.
+    def _one_run_each(self, named: Iterable[tuple[str, RunWriter]]) -> dict[str, RunWriter]:
+        """One run for each name.
 
         A request that timed out and was repeated has created a second run: the settled or latest one is kept.
         """
         kept: dict[str, RunWriter] = {}
-        for run in sorted(self._search(kind), key=_precedence, reverse=True):
-            if kept.setdefault(run.tags.get(tag, run.id), run) is not run:
+        for name, run in sorted(named, key=lambda one: _precedence(one[1]), reverse=True):
+            if kept.setdefault(name, run) is not run:
                 self._client.delete_run(run.id)
         return kept
 
-    def _search(self, kind: str) -> list[RunWriter]:
-        """All runs of this kind in the experiment."""
-        query = f"tags.`{Tag.KIND}` = '{kind}'"
+    def _search(self) -> list[RunWriter]:
+        """All runs of the experiment, also those whose tags a user has changed."""
         found: list[RunWriter] = []
         token: str | None = None
         while True:
-            page = self._client.search_runs([self._experiment], query, max_results=PAGE, page_token=token)
+            page = self._client.search_runs([self._experiment], max_results=PAGE, page_token=token)
             found += (RunWriter.of(self._client, run) for run in page)
             token = page.token
             if not token:
@@ -202,6 +215,29 @@ class MlflowSink:
 def _shown(plan: SweepPlan) -> dict[str, Trial]:
     """The trials by their hash, without secrets."""
     return {trial.trial: trial for trial in shown_plan(plan).trials}
+
+
+def _kind(run: RunWriter) -> str | None:
+    """What a run is of: "sweep", "trial", None for another program's; its other tags tell if `Tag.KIND` does not."""
+    kind = run.tags.get(Tag.KIND)
+    if kind in ("sweep", "trial"):
+        return kind
+    if run.tags.keys() & {Tag.TRIAL, Tag.VARIANT}:
+        return "trial"
+    return "sweep" if Tag.SWEEP in run.tags else None
+
+
+def _identifier(plan: SweepPlan) -> Callable[[RunWriter], str]:
+    """A function that gives the trial of a run: by its tag, else the planned one with the run's variant and seed."""
+    planned = {trial.trial for trial in plan.trials}
+    by_variant = {(trial.variant, str(trial.seed)): trial.trial for trial in plan.trials}
+
+    def trial_of(run: RunWriter) -> str:
+        tagged = run.tags.get(Tag.TRIAL, run.id)
+        same = by_variant.get((run.tags.get(Tag.VARIANT, ""), run.tags.get(Tag.SEED, "")))
+        return tagged if tagged in planned or same is None else same
+
+    return trial_of
 
 
 def _precedence(run: RunWriter) -> tuple[bool, int, str]:

@@ -82,7 +82,7 @@ def _write(
     except UserError:
         raise
     except Exception as error:
-        raise StoreError(f"store {shown_uri(store)}: {redacted(explained(error))}") from error
+        raise StoreError(f"store {shown_uri(store)}: {redacted(explained(error, store))}") from error
 
 
 def _status(plan: SweepPlan, records: Mapping[str, Record]) -> Status:

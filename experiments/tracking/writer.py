@@ -4,6 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from analysis.store.uri import explained, is_away
 from experiments.planning.plan import SweepPlan, Trial
@@ -36,6 +37,7 @@ class BackgroundWriter:
         self._unwritten: dict[str, None] = {}  # an ordered set
         self._is_open = False
         self._failure: Exception | None = None
+        self._say: Callable[[str], None] | None = None
         self._connected = threading.Event()
         self._permitted = threading.Event()
         self._closing = threading.Event()
@@ -46,16 +48,20 @@ class BackgroundWriter:
         """Connect in the background. Nothing is written yet."""
         self._thread.start()
 
-    def begin(self) -> None:
+    def begin(self, *, say: Callable[[str], None] | None = None) -> None:
         """Wait for the connection, then start to write.
+
+        Args:
+            say: prints a line for the user, from the writer's thread; None: nothing is said.
 
         Raises:
             StoreError: the connection failed.
         """
+        self._say = say
         self._connected.wait()
         if self._failure is not None:
             raise StoreError(
-                f"the tracking store cannot be opened: {redacted(explained(self._failure))}"
+                f"the tracking store cannot be opened: {self._explained(self._failure)}"
             ) from self._failure
         self._permitted.set()
 
@@ -81,7 +87,7 @@ class BackgroundWriter:
 
         Args:
             status: final status of the sweep.
-            say: prints that the writer waits for a server that does not answer; None: it does not wait.
+            say: prints that the writer waits for a store that does not answer; None: it does not wait.
             leave: ends the wait.
         """
         if not self._permitted.is_set():
@@ -89,12 +95,16 @@ class BackgroundWriter:
         self._final = status
         self._closing.set()
         self._thread.join()
-        if say is not None and self._is_away():
-            say(f"the tracking server does not answer; waiting {ABSENCE_S:.0f} s for it, Ctrl-C ends the wait")
+        if say is not None and self._failure is not None and self._is_away():
+            reason = self._explained(self._failure)
+            say(f"the tracking store: {reason}; waiting {ABSENCE_S:.0f} s for it, Ctrl-C ends the wait")
             self._wait(leave or threading.Event())
         if self._failure is None:
             return None
-        return f"the tracking store lacks {len(self._unwritten)} trials: {redacted(explained(self._failure))}"
+        return f"the tracking store lacks {len(self._unwritten)} trials: {self._explained(self._failure)}"
+
+    def _explained(self, error: Exception) -> str:
+        return redacted(explained(error, self._sink.store))
 
     def _is_away(self) -> bool:
         return self._failure is not None and is_away(self._failure)
@@ -122,26 +132,53 @@ class BackgroundWriter:
         while not self._updates.empty():
             self._unwritten[self._updates.get()] = None
         try:
+            if self._sink.is_lost:
+                self._begin_again()
             if not self._is_open:
                 self._sink.plan = self._plan
                 self._sink.open()
                 self._is_open = True
             elif self._sink.plan is not self._plan:
                 self._sink.extend(self._plan)
-            for trial in list(self._unwritten):
-                self._write(trial)
-                del self._unwritten[trial]
+            problem = self._write_all()
             if last:
                 self._sink.close(self._final)
         except Exception as error:
             self._failure = error
             self._is_open = False
         else:
-            self._failure = None
+            self._failure = problem
+
+    def _begin_again(self) -> None:
+        """Fill a new store from the records in place of one that was deleted.
+
+        Raises:
+            UserError: the records were deleted too.
+        """
+        if not self._records.folder.is_dir():
+            raise UserError(_deleted(self._records.folder))
+        self._unwritten = dict.fromkeys(trial for trial in self._trials if self._records.read(trial) is not None)
+        self._is_open = False
+        self._sink.connect()
+        if self._say is not None:
+            self._say("note: the tracking store was deleted or replaced: it is filled again from the records")
+
+    def _write_all(self) -> UserError | None:
+        """Write every trial that has changed; a record that cannot be read holds back none of the others."""
+        problem = None
+        for trial in list(self._unwritten):
+            try:
+                self._write(trial)
+            except UserError as error:
+                problem = problem or error
+            else:
+                del self._unwritten[trial]
+        return problem
 
     def _write(self, trial: str) -> None:
         record = self._records.read(trial)
-        assert record is not None, f"trial {trial} has no record"
+        if record is None:
+            raise UserError(self._records.damage(trial) or _deleted(self._records.folder / trial))
         self._sink.reconcile(
             self._trials[trial],
             record,
@@ -149,6 +186,10 @@ class BackgroundWriter:
             self._records.evaluation(trial),
             self._records.final_checkpoint(trial),
         )
+
+
+def _deleted(folder: Path) -> str:
+    return f"{folder}: must stay while the sweep runs, but it was deleted"
 
 
 def _by_hash(plan: SweepPlan) -> Mapping[str, Trial]:

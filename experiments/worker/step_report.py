@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from experiments.results.trial_records import Epoch
+from ottt.errors import message_of
 from ottt.evalreport import EvalReport
 from ottt.schema import Status
 
@@ -15,7 +16,9 @@ EPOCH = "epoch"  # keys that a scheduler reads there: completed epochs ...
 SCORE = "score"  # ... and the sweep's metric
 MAX_REASON = 500  # characters
 
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+# What a terminal would obey: ECMA-48's control sequences and strings, and all other control characters but line ends.
+_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[]PX^_].*?(?:\x07|\x1b\\)|\x1b.", re.DOTALL)
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 class ResetFailed(Exception):
@@ -60,7 +63,7 @@ class StepReport:
 
 def reason_of(error: BaseException, *, line: int = 0) -> str:
     """`ValueError: message (file.py:12)`, in one line: that `line` of the message."""
-    lines = storable(str(error)).strip().splitlines()
+    lines = storable(message_of(error)).strip().splitlines()
     text = f"{type(error).__name__}: {lines[line].strip()}" if lines else type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
@@ -68,5 +71,8 @@ def reason_of(error: BaseException, *, line: int = 0) -> str:
 
 
 def storable(text: str) -> str:
-    """The text without colours, with `?` for characters that files and databases refuse: lone surrogates and NUL."""
-    return _COLOUR.sub("", text).encode(errors="replace").decode().replace("\0", "?")
+    """The text without terminal sequences, with `?` for other control characters and lone surrogates.
+
+    Terminals would obey them, files and databases refuse NUL and surrogates.
+    """
+    return _CONTROL.sub("?", _SEQUENCE.sub("", text)).encode(errors="replace").decode()

@@ -13,7 +13,8 @@ from experiments.ray_internals import draining_nodes
 from experiments.results.provenance import ROOT, code_hash
 from experiments.results.stop_request import StopRequest
 from experiments.results.trial_records import Epoch, TrialRecords
-from experiments.sweep_spec.run_settings import Checkpoints, Share
+from experiments.sweep_spec.run_settings import Checkpoints, Limits, Share
+from experiments.worker.crash import death_noted
 from experiments.worker.step_report import (
     EPOCH,
     REPORT,
@@ -27,6 +28,7 @@ from experiments.worker.step_report import (
 from experiments.worker.usage import Usage
 from ottt.config.trial import TrialConfig
 from ottt.errors import UserError, first_line
+from ottt.files import is_disk_full
 from ottt.schema import Status
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ class TrialTrainable(tune.Trainable):
         metric: str,
         request: StopRequest,
         code: str,
+        limits: Limits,
     ) -> None:
         """Take the first trial.
 
@@ -58,6 +61,7 @@ class TrialTrainable(tune.Trainable):
             metric: metric that the sweep optimises.
             request: request to stop; once made, trials end before their next epoch.
             code: hash of the code that the driver runs; this process refuses to train with another one.
+            limits: how long an attempt may take.
         """
         with collection_paused():
             import ottt.training.trainer  # noqa: F401  # before the first trial waits for it
@@ -66,6 +70,7 @@ class TrialTrainable(tune.Trainable):
         self._records = records
         self._checkpoints = checkpoints
         self._request = request
+        self._limits = limits
         self._is_foreign = code != code_hash()
         self._take(config)
 
@@ -85,18 +90,23 @@ class TrialTrainable(tune.Trainable):
         self._trial: str = new_config["trial"]
         self._config = TrialConfig.model_validate_json(new_config["config"])
         self._trainer: Trainer | None = None
-        self._written = time.monotonic()
+        self._written = self._taken = time.monotonic()
         self._share: Share = new_config["share"]
         self._until: int | None = new_config["until"]
         _clean(self._share)
 
     def step(self) -> dict[str, Any]:
         """Train one epoch."""
-        report = self._attempt()
+        with death_noted(self._records.folder / self._trial, seconds=self._seconds_left()):
+            report = self._attempt()
         result: dict[str, Any] = {REPORT: report, "done": report.status is not Status.RUNNING}
         if report.epoch is not None and self._metric in report.epoch.metrics:
             result |= {EPOCH: report.epoch.epoch, SCORE: report.epoch.metrics[self._metric]}
         return result
+
+    def _seconds_left(self) -> float | None:
+        hours = self._limits.hours
+        return None if hours is None else 3600 * hours - (time.monotonic() - self._taken)
 
     def _attempt(self) -> StepReport:
         import torch
@@ -111,8 +121,8 @@ class TrialTrainable(tune.Trainable):
             return self._failed(Status.OUT_OF_MEMORY, error, FailureKind.DEVICE_MEMORY)
         except MemoryError as error:
             return self._failed(Status.OUT_OF_MEMORY, error, FailureKind.WORKER)
-        except Exception as error:
-            return self._failed(Status.FAILED, error, FailureKind.ERROR)
+        except BaseException as error:  # SystemExit, too: it would end the worker, and the trial be tried again
+            return self._failed(Status.FAILED, error, FailureKind.WORKER if is_disk_full(error) else FailureKind.ERROR)
 
     def _train(self) -> StepReport:
         """Train the next epoch; the checkpoint of the one before is written first, that of the last one at its end."""
@@ -179,7 +189,7 @@ class TrialTrainable(tune.Trainable):
             return f"no checkpoint after epoch {self._trainer.epoch}: {first_line(error)}"
         return None
 
-    def _failed(self, status: Status, error: Exception, failure: FailureKind) -> StepReport:
+    def _failed(self, status: Status, error: BaseException, failure: FailureKind) -> StepReport:
         return self._ended(status, reason_of(error), trace=storable(traceback.format_exc()), failure=failure)
 
     def _ended(

@@ -6,10 +6,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ottt.config.messages import describe
+from ottt.config.messages import describe, few
 from ottt.config.trial import TrialConfig
 from ottt.config.yaml_reader import Document, KeyPath, merge, nest, parse_override, read_yaml
-from ottt.errors import UserError
+from ottt.errors import UserError, brief
+from ottt.files import is_file, user_path
 
 PRESETS = Path(__file__).parents[1] / "presets"
 
@@ -42,7 +43,7 @@ def load_config(source: Source = None, overrides: Iterable[str] = ()) -> TrialCo
     try:
         return TrialConfig.model_validate(values)
     except ValidationError as error:
-        raise UserError(*describe(error, TrialConfig, place)) from error
+        raise UserError(*few(describe(error, TrialConfig, place))) from error
 
 
 def preset_names() -> list[str]:
@@ -57,11 +58,11 @@ def _document(source: Source) -> Document:
         return source
     if isinstance(source, Mapping):
         return Document("config", nest(source))
-    path = Path(source)
+    path = user_path(source)
     preset = PRESETS / f"{source}.yaml"
-    if not path.is_file() and preset.is_file():
+    if not is_file(path) and is_file(preset):
         path = preset
-    elif not path.exists() and path.suffix not in {".yaml", ".yml"}:
+    elif not is_file(path) and path.suffix not in {".yaml", ".yml"}:
         known = ", ".join(preset_names())
         raise UserError(f"{source}: must be a YAML file or one of the presets {known}; found neither")
     document = read_yaml(path)
@@ -76,6 +77,6 @@ def _with_preset(document: Document) -> Document:
     name = values.pop("preset")
     if name not in preset_names():
         known = ", ".join(preset_names())
-        raise UserError(f"{document.place(('preset',))}: preset must be one of {known}, got {name!r}")
+        raise UserError(f"{document.place(('preset',))}: preset must be one of {known}, got {brief(name)}")
     preset = nest(read_yaml(PRESETS / f"{name}.yaml").values)
     return Document(document.name, merge(preset, nest(values)), document.lines)

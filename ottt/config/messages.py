@@ -1,18 +1,21 @@
 """Error messages for configurations and specs: one line per problem, with place, rule and value."""
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from ottt.config.yaml_reader import KeyPath, flatten
+from ottt.errors import brief
+
+MANY = 100  # problems that are reported
 
 
 def describe(error: ValidationError, model: type[BaseModel], place: Callable[[KeyPath], str]) -> list[str]:
-    """One line per problem: `place: key rule, got value`."""
+    """One line per problem, for one more than MANY at most: `place: key rule, got value`."""
     lines = []
-    for problem in error.errors():
+    for problem in error.errors(include_url=False)[: MANY + 1]:
         path = tuple(part for part in problem["loc"] if part not in {"function-after", "list", "tuple"})
         where = place(path)
         text = _message(model, path, problem)
@@ -20,10 +23,16 @@ def describe(error: ValidationError, model: type[BaseModel], place: Callable[[Ke
     return lines
 
 
+def few(lines: Iterable[str]) -> list[str]:
+    """The different lines; if there are more than MANY, the first of them and a line that says so."""
+    different = list(dict.fromkeys(lines))
+    return different if len(different) <= MANY else [*different[:MANY], "there are more problems than these"]
+
+
 def _message(model: type[BaseModel], path: KeyPath, problem: Mapping[str, Any]) -> str:
     key = ".".join(map(str, path))
     value = problem["input"]
-    got = f"got {value!r}" if not isinstance(value, Mapping) else "got a group of settings"
+    got = f"got {brief(value)}" if not isinstance(value, Mapping) else "got a group of settings"
     context = problem.get("ctx", {})
     match problem["type"]:
         case "extra_forbidden":

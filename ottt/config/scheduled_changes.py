@@ -7,8 +7,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ottt.errors import brief
+
 CHANGEABLE = ("optim.lr", "optim.momentum", "optim.weight_decay", "loss.mse_weight")
-_CHANGE = re.compile(r"\s*([a-z_.]+)\s*=\s*(\S+)\s+after\s+(\d+)\s*")
+_CHANGE = re.compile(r"\s*([a-z_.]+)\s*=\s*(\S+)\s+after\s+(\d{1,9})\s*")
 
 
 @dataclass(frozen=True, order=True)
@@ -51,14 +53,16 @@ def written(changes: Iterable[Change]) -> str:
 def _parsed(text: str) -> Change:
     match = _CHANGE.fullmatch(text)
     if match is None:
-        raise ValueError(f"must read SETTING=VALUE after EPOCHS, with commas between several, got {text.strip()!r}")
+        raise ValueError(
+            f"must read SETTING=VALUE after EPOCHS, with commas between several, got {brief(text.strip())}"
+        )
     setting, value, after = match.groups()
     if setting not in CHANGEABLE:
-        raise ValueError(f"must change one of {', '.join(CHANGEABLE)}, got {setting!r}")
+        raise ValueError(f"must change one of {', '.join(CHANGEABLE)}, got {brief(setting)}")
     try:
         number = float(value)
     except ValueError:
-        raise ValueError(f"must set {setting} to a number, got {value!r}") from None
+        raise ValueError(f"must set {setting} to a number, got {brief(value)}") from None
     if int(after) < 1:
-        raise ValueError(f"must come after >= 1 epochs, got {text.strip()!r}")
+        raise ValueError(f"must come after >= 1 epochs, got {brief(text.strip())}")
     return Change(int(after), setting, number)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
@@ -21,7 +21,8 @@ from ottt.config.groups import (
 from ottt.config.messages import describe
 from ottt.config.revisions import revisions
 from ottt.config.scheduled_changes import Change, parse_changes, written
-from ottt.config.yaml_reader import flatten, merge, nest
+from ottt.config.shared_groups import changed_group, flat_group
+from ottt.config.yaml_reader import nest
 from ottt.data.info import DATASETS, empty_part
 from ottt.errors import UserError
 from ottt.names import RULES
@@ -132,7 +133,13 @@ class TrialConfig(Section):
 
     def flat(self) -> dict[str, Any]:
         """Every setting by its dotted key."""
-        return flatten(self.model_dump(mode="json"))
+        flat: dict[str, Any] = {}
+        for name, value in self._groups().items():
+            if isinstance(value, Section):
+                flat |= flat_group(name, value)
+            else:
+                flat[name] = list(value) if isinstance(value, tuple) else value
+        return flat
 
     def effective(self) -> dict[str, Any]:
         """The settings that determine the result, with defaults that depend on others resolved.
@@ -167,6 +174,8 @@ class TrialConfig(Section):
 
     def _effective_changes(self, flat: Mapping[str, Any], unused: set[str]) -> str:
         """The changes that have an effect: of settings that are read, to new values."""
+        if not flat["schedule.changes"]:
+            return ""
         values = dict(flat)
         effective = []
         for change in self.changes:
@@ -181,6 +190,17 @@ class TrialConfig(Section):
         owners.add(owner("data set", self.data.name))
         return {*self.plugins, *(name for name in owners if name is not None)}
 
+    def with_seed(self, seed: int) -> "TrialConfig":
+        """The trial of the same variant with another seed, which must be a valid one."""
+        return TrialConfig.model_construct(_ALL_GIVEN, **{**self._groups(), "seed": seed})
+
+    def hashes(self, seeds: Iterable[int]) -> tuple[str, tuple[str, ...]]:
+        """Hash of the variant, and of its trial with each of `seeds`: the settings are made ready once for all."""
+        effective = self.effective()
+        before, _, after = _canonical(effective | {"seed": 0}).rpartition(_SEED_0)
+        variant = f"{before[:-1]}{after}" if before.endswith(",") else f"{before}{after.removeprefix(',')}"
+        return _hash(variant), tuple(_hash(f'{before}"seed":{seed}{after}') for seed in seeds)
+
     @cached_property
     def trial_hash(self) -> str:
         """Identity of the trial: 16 hex digits over the effective settings."""
@@ -189,7 +209,7 @@ class TrialConfig(Section):
     @cached_property
     def variant_hash(self) -> str:
         """Identity of the variant: 16 hex digits over the effective settings without the seed."""
-        return _digest({key: value for key, value in self.effective().items() if key != "seed"})
+        return self.hashes(())[0]
 
     def replace(self, settings: Mapping[str, Any]) -> Self:
         """A validated copy with dotted `settings` changed.
@@ -197,9 +217,30 @@ class TrialConfig(Section):
         Raises:
             pydantic.ValidationError: a setting is unknown or its value is not allowed.
         """
-        return type(self).model_validate(merge(self.model_dump(), nest(settings)))
+        changed: dict[str, Any] = nest(settings)
+        for key, over in changed.items():
+            group = getattr(self, key, None)
+            if isinstance(group, Section) and isinstance(over, Mapping):
+                changed[key] = changed_group(group, over)
+        return type(self).model_validate({**self._groups(), **changed})
+
+    def _groups(self) -> dict[str, Any]:
+        """Groups and settings at the top by name, not copied."""
+        return {name: getattr(self, name) for name in _NAMES}
+
+
+_SEED_0 = '"seed":0'  # in JSON; inside a text its quotes are escaped
+_NAMES = tuple(TrialConfig.model_fields)
+_ALL_GIVEN = set(_NAMES)  # one for all trials made of others: it takes more memory than their values
 
 
 def _digest(settings: Mapping[str, Any]) -> str:
-    canonical = json.dumps(settings, sort_keys=True, separators=(",", ":"))
+    return _hash(_canonical(settings))
+
+
+def _canonical(settings: Mapping[str, Any]) -> str:
+    return json.dumps(settings, sort_keys=True, separators=(",", ":"))
+
+
+def _hash(canonical: str) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -1,6 +1,7 @@
 """YAML files with the line of every entry, `key.path=value` overrides, and conversion between dotted and nested keys.
 
-YAML 1.2: `on`, `yes` and `1:30` are strings, `1e-3` is a number, and a repeated key is an error.
+YAML 1.2: `on`, `yes` and `1:30` are strings, `1e-3` is a number, and a repeated key is an error. `bounded_yaml` says
+how much is read.
 """
 
 from collections.abc import Mapping
@@ -8,13 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from ottt.errors import UserError
+from ottt.config.bounded_yaml import MAX_DEPTH, load_yaml, read_text
+from ottt.errors import UserError, brief
 
 KeyPath = tuple[str | int, ...]
+
+_NO_GROUPS = (str, int, float, type(None), list, tuple)  # told apart faster than a Mapping
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,7 @@ def read_yaml(path: Path) -> Document:
     Raises:
         UserError: unreadable file, bad YAML, or something other than a mapping at the top.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: must be UTF-8 text, got byte {error.object[error.start]:#x}") from error
-    loaded = _load(text, str(path))
+    loaded = load_yaml(read_text(path), str(path))
     if not isinstance(loaded, CommentedMap):
         raise UserError(f"{path}: must hold `key: value` entries, got {_kind(loaded)}")
     lines: dict[KeyPath, int] = {}
@@ -66,9 +62,10 @@ def parse_override(text: str) -> tuple[str, Any]:
     """
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise UserError(f"override must read key.path=value, got {text!r}")
-    name = f"override {text!r}"
-    return key.strip(), _plain(_load(value, name), name, (), {})
+        raise UserError(f"override must read key.path=value, got {brief(text)}")
+    name = f"override {brief(text)}"
+    path = _bounded(split_keys((key.strip(),)), name)
+    return key.strip(), _plain(load_yaml(value, name), name, path, {})
 
 
 def nest(values: Mapping[Any, Any]) -> dict[str, Any]:
@@ -101,7 +98,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """The inverse of `nest`: one level, dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        if isinstance(value, Mapping):
+        if not isinstance(value, _NO_GROUPS) and isinstance(value, Mapping):
             flat |= flatten(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value
@@ -116,33 +113,24 @@ def split_keys(path: KeyPath) -> KeyPath:
     return tuple(parts)
 
 
-def _load(text: str, name: str) -> Any:
-    try:
-        return YAML(typ="rt").load(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f"{name}:{mark.line + 1}" if mark is not None else name
-        problem = (error.problem or error.context or "cannot be parsed").splitlines()[0]
-        raise UserError(f"{place}: not valid YAML: {problem}") from error
-    except YAMLError as error:
-        raise UserError(f"{name}: not valid YAML: {str(error).splitlines()[0]}") from error
-
-
 def _plain(value: Any, name: str, path: KeyPath, lines: dict[KeyPath, int]) -> Any:
     """Replace ruamel's values by built-in ones, and record the line of every entry in `lines`.
 
     Raises:
-        UserError: a setting is given twice, dotted and nested.
+        UserError: a setting is given twice, dotted and nested; a value that is no number, text, list or mapping.
     """
     if isinstance(value, CommentedMap):
         plain = {}
         for key, item in value.items():
-            inner = (*path, *split_keys((str(key),)))
+            if isinstance(key, tuple | Mapping):
+                raise UserError(f"{name}: keys must be text, got {brief(key)}")
+            inner = _bounded((*path, *split_keys((str(key),))), name)
             if key in (value.lc.data or {}):  # merged and tagged entries have no line of their own
                 line = value.lc.key(key)[0] + 1
                 if inner in lines and not isinstance(item, CommentedMap):
-                    given = ".".join(map(str, inner))
-                    raise UserError(f"{name}:{line}: {given} must be given once, got it in line {lines[inner]} too")
+                    raise UserError(
+                        f"{name}:{line}: {_dotted(inner)} must be given once, got it in line {lines[inner]} too"
+                    )
                 lines[inner] = line
             plain[str(key)] = _plain(item, name, inner, lines)
         return plain
@@ -155,8 +143,19 @@ def _plain(value: Any, name: str, path: KeyPath, lines: dict[KeyPath, int]) -> A
     for kind in (int, float, str):
         if isinstance(value, kind):
             return kind(value)
-    return value
+    at = Document(name, {}, lines).place(path)
+    raise UserError(f"{at}: {_dotted(path)} must be a number, text, a list or settings; quote it if it is text")
+
+
+def _bounded(path: KeyPath, name: str) -> KeyPath:
+    if len(path) > MAX_DEPTH:
+        raise UserError(f"{name}: keys must have at most {MAX_DEPTH} parts, got {brief(_dotted(path))}")
+    return path
+
+
+def _dotted(path: KeyPath) -> str:
+    return ".".join(map(str, path))
 
 
 def _kind(value: Any) -> str:
-    return {type(None): "nothing", CommentedSeq: "a list"}.get(type(value), repr(value))
+    return {type(None): "nothing", CommentedSeq: "a list"}.get(type(value), brief(value))

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ottt.errors import UserError
+from ottt.errors import UserError, command
 
 
 @dataclass(frozen=True)
@@ -138,5 +138,5 @@ def md5_of(path: Path) -> str:
 def _how_to_get(name: str, root: Path, file: SourceFile) -> str:
     path = root / file.path
     if file.fetchable:
-        return f"{path}: missing; `ottt datasets download {name}` gets it from {file.url}, or put it there"
+        return f"{path}: missing; `{command('datasets', 'download', name)}` gets it from {file.url}, or put it there"
     return f"{path}: missing; get it from {file.url} and put it there"

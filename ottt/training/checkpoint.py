@@ -66,10 +66,8 @@ def write_checkpoint(folder: Path, state: Mapping[str, Any]) -> Path:
     newest = folder / NEWEST
     with replacing(newest) as partial:
         with partial.open("w+b") as file:
-            torch.save({**state, FORMAT: True}, file)
+            _save({**state, FORMAT: True}, file)
             _seal(file)
-            file.flush()
-            os.fsync(file.fileno())
         if newest.exists():
             newest.replace(folder / PREVIOUS)
     return newest
@@ -161,6 +159,16 @@ def _load_optimizer(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
         for name, value in values.items():
             if isinstance(value, Tensor) and value.dim() and value.shape != parameter.shape:
                 raise UnusableState(f"optimizer.{name} must be {_shape(parameter)}, got {_shape(value)}")
+
+
+def _save(state: Mapping[str, Any], file: BinaryIO) -> None:
+    """`torch.save`, whose own error would hide that of the file system."""
+    try:
+        torch.save(state, file)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def _seal(file: BinaryIO) -> None:

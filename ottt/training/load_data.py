@@ -23,6 +23,7 @@ from ottt.data.readers.fashion import read_fashion_mnist
 from ottt.data.samples import ResidentSamples, Samples
 from ottt.data.sets import Prepared, checked, split
 from ottt.data.splits import fingerprint
+from ottt.files import user_path
 from ottt.plugins import claim
 
 Reader = Callable[[Path, Framing], Prepared]
@@ -88,7 +89,8 @@ def read_data(config: TrialConfig) -> Prepared:
     frames = config.data.frames
     values = "count" if "data.frames.values" in config.data.unread() else frames.values
     framing = Framing(config.T, frames.by, info.height, info.width, frames.size, values)
-    return checked(_READERS[config.data.name](Path(config.data.root), framing), config.data.samples, config.data.name)
+    data = _READERS[config.data.name](user_path(config.data.root), framing)
+    return checked(data, config.data.samples, config.data.name)
 
 
 def _resident(config: TrialConfig, device: torch.device) -> Data:
@@ -112,7 +114,7 @@ def _streamed(config: DataConfig, device: torch.device) -> Data:
     from ottt.data.readers.imagenet import StreamedSamples, find_classes, find_images
 
     info = DATASETS[config.name]
-    train_path, test_path = locate(config.name, Path(config.root), FILES[config.name])
+    train_path, test_path = locate(config.name, user_path(config.root), FILES[config.name])
     classes = find_classes(train_path, info.classes)
     train, test = find_images(train_path, classes, info.train), find_images(test_path, classes, info.test)
     parts = split(train.labels, len(train), val_fraction=config.val_fraction, seed=config.split_seed)

@@ -1,6 +1,7 @@
 """The `ottt` command with real processes, for the tests of sweeps."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -15,6 +16,8 @@ from experiments.results.trial_records import TrialRecords
 from ottt.schema import Status, Tag
 
 ROOT = Path(__file__).parents[2]
+# What hints of a `Place`'s processes call the program.
+PROGRAM = f"{'python' if shutil.which('python') == sys.executable else sys.executable} -m experiments.cli"
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,14 @@
 """Plugins: their names are known where needed, are part of a trial's identity, and cannot be registered twice."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 import ottt
 from ottt import names, plugins, rules, schema
@@ -29,6 +33,21 @@ NETWORK = """
 import ottt
 from ottt.models.registry import MODELS
 ottt.register_model("tiny", MODELS["small"].build, summary="small by another name")
+"""
+MUTE = """
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError
+raise Mute
+"""
+LOUD = """
+import os
+import subprocess
+import sys
+print("from Python")
+os.write(1, b"from C\\n")
+subprocess.run(["echo", "from a child"])
+print("to stderr", file=sys.stderr)
 """
 
 
@@ -114,6 +133,16 @@ def test_an_installed_plugin_is_loaded_when_its_name_is_used(tmp_path: Path, mon
         ("nowhere", None, r"No module named 'nowhere' \(a file is named with its ending: nowhere\.py\)"),
         ("broken.py", "import nothing_like_it", r"plugin broken\.py: ModuleNotFoundError: No module named 'nothing_li"),
         ("broken.py", "1 / 0", r"plugin broken\.py: ZeroDivisionError: division by zero"),
+        (
+            "leaves.py",
+            "import sys; sys.exit(0)",
+            r"plugin leaves\.py: must not end the process, but called sys\.exit\(0\)",
+        ),
+        ("ends.py", "raise GeneratorExit", r"plugin ends\.py: GeneratorExit"),
+        ("mute.py", MUTE, r"plugin mute\.py: Mute: \(its message cannot be printed\)"),
+        ("a b", None, r"plugin 'a b' must be a module \(mylab\.networks\) or a file that ends in \.py"),
+        ("..", None, r"plugin '\.\.' must be a module"),
+        ("sys", None, r"plugin sys: must be a module or a package with __init__\.py, got none or a bare folder"),
         ("twice.py", NETWORK + NETWORK, r"network 'tiny' is registered already, by twice\.py"),
         ("taken.py", NETWORK.replace("tiny", "r400"), r"network 'r400' is registered already, by ottt"),
     ],
@@ -166,3 +195,106 @@ def test_only_trials_that_name_it_have_a_plugins_metric(tmp_path: Path) -> None:
     settings = ["epochs=1", "model.width=0.2", "T=1", "device=cpu"]
     assert ottt.train(ottt.load_config("digits", [*settings, f"plugins=[{own}]"])).metrics["test/one"] == 1
     assert "test/one" not in ottt.train(ottt.load_config("digits", settings)).metrics
+
+
+def test_an_interruption_while_a_plugin_is_loaded_is_one(tmp_path: Path) -> None:
+    own = written(tmp_path / "slow.py", "raise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        plugins.load_plugin(own)
+    assert own not in plugins._loaded
+
+
+def test_what_a_plugin_prints_while_it_is_loaded_goes_to_stderr(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    print("before")
+    plugins.load_plugin(written(tmp_path / "loud.py", LOUD))
+    print("after", flush=True)
+    printed = capfd.readouterr()
+    assert printed.out == "before\nafter\n"
+    assert sorted(printed.err.splitlines()) == ["from C", "from Python", "from a child", "to stderr"]
+
+
+NAMES = st.text(st.sampled_from("aZ0é_-. :/@#%*\\n\\t\\0\\u2028,()[]"), max_size=8)
+
+
+@settings(max_examples=500, derandomize=True, database=None, deadline=None)
+@given(NAMES)
+@example("acc@1")
+@example("a//b")
+@example("a/../b")
+@example("x" * 250)
+@example("ok 1.0:x/y-z_")
+def test_a_metric_that_can_be_registered_can_be_stored(name: str) -> None:
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils.validation import _validate_metric
+
+    before = [dict(registry) for registry in (metrics._COMPUTED, schema.METRICS)]
+    try:
+        ottt.register_metric(name, lambda report: 1.0, better=None)
+        registered = True
+    except ottt.UserError:
+        registered = False
+    finally:
+        metrics._COMPUTED.clear()
+        metrics._COMPUTED.update(before[0])
+        schema.METRICS.clear()
+        schema.METRICS.update(before[1])
+    try:
+        for part in metrics.PARTS:
+            _validate_metric(f"{part}/{name}", 1.0, 0, 1)
+    except MlflowException:
+        assert not registered
+        return
+    assert registered or not name.strip() or not name.isprintable() or len(name) > plugins.LONGEST_NAME
+
+
+@pytest.mark.parametrize("name", ["top1_at_06", "loss", "top5"])
+def test_a_metric_of_ottts_own_is_not_replaced(name: str) -> None:
+    with pytest.raises(ottt.UserError, match=f"metric '{name}' is (registered already|a name of ottt's own metrics)"):
+        ottt.register_metric(name, lambda report: 1.0, better=None)
+    assert name not in metrics._COMPUTED
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "\x1b[2J", "x" * 201, 5])
+def test_names_are_printable(name: str) -> None:
+    with pytest.raises(ottt.UserError, match="network must have a name of 1 to 200 printable characters, got"):
+        ottt.register_model(name, registry.MODELS["small"].build, summary="")
+    assert name not in names.MODELS
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("5", "str"),
+        (b"5", "bytes"),
+        (None, "NoneType"),
+        (1j, "complex"),
+        (10**400, "int"),
+        ([1.0], "list"),
+        (np.array([1.0, 2.0]), "ndarray"),
+        (torch.tensor([1.0, 2.0]), "Tensor"),
+        (torch.tensor(1j), "Tensor"),
+    ],
+)
+def test_a_metric_that_is_no_number_ends_the_trial_in_its_first_epoch(value: object, kind: str) -> None:
+    ottt.register_metric("odd", lambda report: value, better=None)
+    config = ottt.load_config("digits", ["epochs=50", "model.width=0.2", "T=1", "device=cpu"])
+    seen: list[int] = []
+
+    class Seen:
+        def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
+            seen.append(epoch)
+
+    with pytest.raises(ottt.UserError, match=rf"metric 'odd' must return one number, got .*\({kind}\)"):
+        ottt.train(config, sink=Seen())
+    assert seen == []
+
+
+@pytest.mark.parametrize(
+    "value", [2, True, np.float32(2), np.int64(2), np.array([2.0]), torch.tensor(2.0), torch.tensor([[2]])]
+)
+def test_numbers_of_other_libraries_are_numbers(value: object) -> None:
+    number = metrics._number("fine", value)
+    assert type(number) is float
+    assert number == (1.0 if value is True else 2.0)

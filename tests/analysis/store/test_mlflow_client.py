@@ -70,3 +70,19 @@ def test_a_search_finds_the_same_and_is_refused_the_same(server: TrackingServer)
 def test_an_unknown_kind_of_store_is_refused_without_its_password() -> None:
     with pytest.raises(UserError, match=r"store must be sqlite:.* or http://..., got foo://host$"):
         search(store="foo://me:passw0rd@host")
+
+
+def test_a_proxy_is_not_asked_for_loopback_and_named_where_it_fails(
+    server: TrackingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing listens on port 9, so that whatever goes to the proxy fails."""
+    for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert len(load.runs("tau", store=server.uri)) == 6
+    with pytest.raises(UserError) as caught:
+        load.runs("tau", store="http://mlflow.invalid:5000")
+    assert caught.value.problems == (
+        "store http://mlflow.invalid:5000: the server does not answer (through the proxy of http_proxy;"
+        " to reach the server without it: NO_PROXY=mlflow.invalid)",
+    )

@@ -70,6 +70,32 @@ def test_for_an_unknown_column_similar_ones_are_suggested() -> None:
         ottt_runs("--sort", "test/top")
 
 
+@pytest.mark.parametrize(
+    ("asked", "column"),
+    [
+        ("reason", "reason"),
+        ("ottt.reason", "reason"),
+        ("tags.ottt.reason", "reason"),
+        ('tags."ottt.reason"', "reason"),
+        ("tags.`ottt.git_commit`", "commit"),
+        ("ottt.git_commit", "commit"),
+        ("attributes.status", "status"),
+        ("attributes.start_time", "started"),
+        ("params.neuron.tau", "neuron.tau"),
+        ("params.'neuron.tau'", "neuron.tau"),
+        ('metrics."val/top1"', "val/top1"),
+    ],
+)
+def test_a_column_may_be_written_as_in_a_filter_or_as_its_tag(asked: str, column: str) -> None:
+    [run] = json.loads(ottt_runs("--json", "--limit", "1", "--sort", f"-{asked}", "--columns", f"name,{asked}"))
+    assert list(run) == ["name", column]
+
+
+def test_a_tag_without_a_column_is_refused() -> None:
+    with pytest.raises(UserError, match=r"--columns must name columns of these runs, .*got 'ottt.reasons'"):
+        ottt_runs("--columns", "+ottt.reasons")
+
+
 @pytest.mark.parametrize("columns", [",", "+", ""])
 def test_columns_that_name_none_are_refused(columns: str) -> None:
     with pytest.raises(UserError, match="--columns must name columns of these runs"):

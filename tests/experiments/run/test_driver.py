@@ -1,17 +1,20 @@
 """What the driver does with what its workers tell, without workers."""
 
 import errno
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from experiments.interrupt import Interrupted
 from experiments.planning.plan import expand
 from experiments.results.folder import Results
 from experiments.results.trial_locks import TrialLocks
 from experiments.results.trial_records import Epoch, TrialRecords
 from experiments.run import disk as disk_module
 from experiments.worker.step_report import FailureKind, StepReport
+from ottt.errors import UserError
 from ottt.schema import Status
 from tests.experiments.desks import Desk, Killed, killing, make_desk
 from tests.experiments.sinks import REPORT
@@ -151,8 +154,38 @@ def test_other_errors_of_the_disk_are_not_waited_for(desk: MakeDesk, monkeypatch
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(TrialRecords, "append", broken)
-    with pytest.raises(OSError, match="Input/output"):
+    with pytest.raises(UserError, match=r"must be writable while the sweep runs, got \[Errno 5\] Input/output error"):
         here.epochs(trial, 1)
+
+
+def test_results_deleted_under_a_sweep_are_one_line(desk: MakeDesk, tmp_path: Path) -> None:
+    here = desk()
+    trial = here.take()
+    shutil.rmtree(tmp_path / "trials")
+    with pytest.raises(UserError, match=r"must be writable while the sweep runs, got .*No such file.*metrics.jsonl"):
+        here.epochs(trial, 1)
+    shutil.rmtree(tmp_path)
+    with pytest.raises(UserError, match="must stay while the sweep runs, but it was deleted"):
+        here.driver.next()
+    here.driver.effects.interrupt()  # writes nothing, and raises nothing
+    assert not tmp_path.exists()
+
+
+def test_asked_to_end_while_the_disk_is_full_it_ends(desk: MakeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = desk()
+    trial = here.take()
+
+    def full(self: TrialRecords, *args: object, **named: object) -> None:
+        here.driver.ending.now.set()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrialRecords, "append", full)
+        patch.setattr(TrialRecords, "end", full)
+        with pytest.raises(Interrupted):
+            here.epochs(trial, 1)
+        here.driver.effects.interrupt()
+    assert here.status(trial) is Status.RUNNING  # the next run takes it for interrupted
 
 
 def test_an_earlier_attempt_of_other_code_is_forgotten(desk: MakeDesk, tmp_path: Path) -> None:

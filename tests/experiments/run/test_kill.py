@@ -8,6 +8,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +151,30 @@ def test_a_killed_driver_loses_nothing(tmp_path: Path, uninterrupted: dict[str, 
     assert all(last[trial] == ended[trial] for trial in done)  # what was finished was left alone
     trained = len(watched(here))
     assert trained <= TRIALS * EPOCHS + KILLS * 2 * 2  # two workers, each an epoch under way and one not recorded
+
+
+@pytest.mark.parametrize(
+    ("process", "name"), [("raylet", "Ray's raylet"), ("gcs_server", "Ray's control service (GCS)")]
+)
+def test_a_lost_ray_ends_the_sweep_with_a_word(
+    tmp_path: Path, uninterrupted: dict[str, Any], empty_store: Path, process: str, name: str
+) -> None:
+    gate = tmp_path / "gate"
+    gate.touch()
+    here = place(tmp_path).take_store(empty_store)
+    here = replace(here, variables={**here.variables, "OTTT_GATE": str(gate)})
+    driver = here.start("sweep", "run", "killed.yaml")
+    assert until(lambda: any(epoch == 2 for _, epoch, _ in watched(here)), seconds=120)
+    [victim] = [pid for pid, one in descendants(driver.pid).items() if one == process]
+    kill(victim)
+    _, said = driver.communicate(timeout=240)
+    last = said.splitlines()[-1]
+    assert driver.returncode == 1, said
+    assert last.startswith(f"error: {name} at ")
+    assert f" no longer answers: 0 of {TRIALS} trials done; to resume: " in last
+    assert last.endswith("-m experiments.cli sweep run killed.yaml")
+    assert set(here.statuses().values()) == {Status.INTERRUPTED}
+    assert {status for _, status in here.runs()} == {"KILLED"}
+    gate.unlink()
+    assert here.ottt("sweep", "resume", "killed").returncode == 0
+    check(here, uninterrupted)

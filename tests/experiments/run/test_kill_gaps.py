@@ -3,7 +3,6 @@
 One sweep of one trial is killed before each kind of write, the next one in every further run, until it runs through.
 """
 
-import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.experiments.commands import Place
+from tests.experiments.faults import KILLED, RECORDS, killed_at, place
 
 SPEC = """\
 name: gaps
@@ -20,38 +20,6 @@ seeds: 1
 checkpoints: {seconds: 0}
 """
 
-# The process kills itself before a call of a method: OTTT_KILL="module:Class.method:call".
-FAULT_POINT = """\
-import importlib.util, os, signal, sys
-
-class FaultPoint:
-    def __init__(self, module, owner, method, call):
-        self.module, self.owner, self.method, self.call = module, owner, method, int(call)
-
-    def find_spec(self, name, path, target=None):
-        if name != self.module:
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        execute = spec.loader.exec_module
-        def exec_module(module):
-            execute(module)
-            owner = getattr(module, self.owner)
-            original, calls = getattr(owner, self.method), []
-            def counted(*args, **named):
-                calls.append(1)
-                if len(calls) == self.call:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return original(*args, **named)
-            setattr(owner, self.method, counted)
-        spec.loader.exec_module = exec_module
-        return spec
-
-if os.environ.get("OTTT_KILL"):
-    module, method, call = os.environ["OTTT_KILL"].split(":")
-    sys.meta_path.insert(0, FaultPoint(module, *method.split("."), call))
-"""
-RECORDS = "experiments.results.trial_records:TrialRecords"
 KILLS = [
     "experiments.results.folder:Results.write_plan:1",
     f"{RECORDS}.begin:1",
@@ -65,15 +33,8 @@ KILLS = [
 ]
 
 
-def place(folder: Path) -> Place:
-    (folder / "spec.yaml").write_text(SPEC, encoding="utf-8")
-    (folder / "modules").mkdir()
-    (folder / "modules" / "sitecustomize.py").write_text(FAULT_POINT, encoding="utf-8")
-    return Place(folder, modules=folder / "modules")
-
-
 def run(here: Place, kill: str = "") -> subprocess.CompletedProcess[str]:
-    return Place(here.folder, here.modules, {"OTTT_KILL": kill}).ottt("sweep", "run", "spec.yaml")
+    return killed_at(here, kill).ottt("sweep", "run", "spec.yaml")
 
 
 def content(here: Place) -> dict[str, Any]:
@@ -99,17 +60,17 @@ def content(here: Place) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    here = place(tmp_path_factory.mktemp("whole"))
+    here = place(tmp_path_factory.mktemp("whole"), SPEC)
     done = run(here)
     assert done.returncode == 0, done.stderr
     return content(here)
 
 
 def test_a_kill_before_any_write_changes_nothing(uninterrupted: dict[str, Any], tmp_path: Path) -> None:
-    here = place(tmp_path)
+    here = place(tmp_path, SPEC)
     for kill in KILLS:
         killed = run(here, kill)
-        assert killed.returncode == -signal.SIGKILL, f"{kill}: {killed.stderr}"
+        assert killed.returncode == KILLED, f"{kill}: {killed.stderr}"
     done = run(here)
     assert done.returncode == 0, done.stderr
     assert content(here) == uninterrupted
@@ -117,10 +78,10 @@ def test_a_kill_before_any_write_changes_nothing(uninterrupted: dict[str, Any], 
 
 
 def test_two_drivers_that_start_together_train_an_interrupted_trial_once(tmp_path: Path) -> None:
-    here = place(tmp_path)
+    here = place(tmp_path, SPEC)
     other = SPEC.replace("name: gaps", "name: other")
     (tmp_path / "other.yaml").write_text(other, encoding="utf-8")
-    assert run(here, f"{RECORDS}.append:2").returncode == -signal.SIGKILL
+    assert run(here, f"{RECORDS}.append:2").returncode == KILLED
     both = [here.start("sweep", "run", name) for name in ("spec.yaml", "other.yaml")]
     said = [process.communicate(timeout=240)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], said

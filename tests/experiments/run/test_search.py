@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -45,6 +46,18 @@ class Runner:
         while steps := [self._take(step) for step in self.search.supply()]:
             rates += [rate for rate in steps if rate is not None]
         return rates
+
+    def run_until(self, trials: int) -> None:
+        """Run so many trials, and no further."""
+        has_more = True
+        while has_more:
+            has_more = False
+            for step in self.search.supply():
+                if isinstance(step, Train) and not trials:
+                    return
+                trials -= isinstance(step, Train)
+                has_more = True
+                self._take(step)
 
     def _take(self, step: Step) -> float | None:
         """The rate of a variant that is new."""
@@ -97,6 +110,59 @@ def test_a_search_resumes_where_it_ended(records: TrialRecords, tmp_path: Path) 
     assert second.state.plan.trials[:20] == first.state.plan.trials
     changed = search(12).model_copy(update={"base": search(12).base.replace({"T": 2})})
     assert plan_in(results, changed).trials == ()
+
+
+def rates(plan: SweepPlan) -> list[float]:
+    return list(dict.fromkeys(trial.config.optim.lr for trial in plan.trials))
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_search_draws_the_same_wherever_it_was_interrupted(tmp_path: Path, sampler: str) -> None:
+    sweep = search(16, sampler=sampler)  # TPE draws ten at random before it models
+    whole = Runner(sweep, TrialRecords(tmp_path / "whole")).run()
+    for trials in (1, 12, 21, 28):
+        results = Results(tmp_path / f"interrupted-{trials}")
+        first = Runner(sweep, results.records)
+        first.run_until(trials)
+        results.write_plan(first.state.plan, "")
+        second = Runner(sweep, results.records, plan_in(results, sweep))
+        second.run()
+        assert rates(second.state.plan) == whole
+
+
+def test_a_longer_search_begins_with_the_shorter_one(tmp_path: Path) -> None:
+    results = Results(tmp_path / "short")
+    short = Runner(search(6), results.records)
+    short.run()
+    results.write_plan(short.state.plan, "")
+    longer = Runner(search(14), results.records, plan_in(results, search(14)))
+    longer.run()
+    assert rates(longer.state.plan) == Runner(search(14), TrialRecords(tmp_path / "whole")).run()
+
+
+def test_a_search_whose_plan_is_damaged_finds_its_records(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    first = Runner(search(12), results.records)
+    first.run()
+    results.write_plan(first.state.plan, "")
+    path = tmp_path / "sweeps" / "s" / "plan.json"
+    path.write_bytes(path.read_bytes()[:-40])
+    plan = plan_in(results, search(12))
+    assert plan.trials == ()
+    assert "plan.json" in plan.notes[0]
+    again = Runner(search(12), results.records, plan)
+    again.run_until(0)  # nothing is trained
+    assert rates(again.state.plan) == rates(first.state.plan)
+
+
+def test_earlier_plans_do_not_tell_how_a_search_went_and_it_goes_on(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    first = Runner(search(6), results.records)
+    first.run()
+    results.write_plan(replace(first.state.plan, suggestions=()), "")
+    second = Runner(search(9), results.records, plan_in(results, search(9)))
+    assert len(second.run()) == 3
+    assert rates(second.state.plan)[:6] == rates(first.state.plan)
 
 
 def test_a_suggestion_of_which_all_trials_failed_is_not_scored(records: TrialRecords) -> None:

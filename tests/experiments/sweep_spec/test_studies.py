@@ -15,6 +15,7 @@ from experiments.sweep_spec.read import read_spec
 from experiments.sweep_spec.studies import studies as study_files
 from ottt.config.load import load_config
 from ottt.data.files import SourceFile
+from ottt.errors import command
 
 FILES = study_files()
 SETS = ("cifar10", "cifar100", "cifar10_dvs", "dvs128_gesture", "imagenet", "fashion_mnist")
@@ -59,7 +60,7 @@ def test_can_be_planned_without_its_data(name: str) -> None:
     assert done.stdout.startswith(study.question)
     assert f"all trials: {study.cost}\n" in done.stdout
     assert f"to run: {study.trials} trials, 0 kinds of trial measured now" in done.stdout
-    assert "is not there, see `ottt datasets`" in done.stdout
+    assert f"is not there, see `{command('datasets')}`" in done.stdout
 
 
 @pytest.mark.parametrize("name", FILES)

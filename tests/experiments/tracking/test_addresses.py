@@ -138,7 +138,7 @@ def test_a_moved_folder_is_served_where_it_is(original: Results, tmp_path: Path)
     server = Server(moved, port=port)
     server.prepare()
     assert addresses(moved) == {moved.root.as_uri()}
-    assert str(moved.root / "artifacts") in server.command()
+    assert (moved.root / "artifacts").as_uri() in server.command()
     assert not original.root.exists()
 
 

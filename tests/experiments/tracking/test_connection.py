@@ -1,5 +1,6 @@
 """A new store is made once, even if several processes connect at once or one is killed."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -34,8 +35,12 @@ def test_processes_that_open_a_new_store_together_all_succeed(tmp_path: Path) ->
 def test_a_process_that_is_killed_while_it_makes_a_store_leaves_nothing_in_the_way(tmp_path: Path) -> None:
     store = tmp_path / "mlflow.db"
     command = [sys.executable, "-c", OPEN, f"sqlite:///{store}", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    while not (half := tmp_path / "mlflow.db.new").exists() or half.stat().st_size == 0:
+    making = tmp_path / "making"
+    making.mkdir()
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "TMPDIR": str(making)}
+    )
+    while not any(half.stat().st_size for half in making.glob("*/mlflow.db")):
         assert process.poll() is None
         time.sleep(0.01)
     process.kill()

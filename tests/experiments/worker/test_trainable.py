@@ -1,5 +1,7 @@
 """The worker without Ray, in the process of the tests."""
 
+import errno
+import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -12,17 +14,19 @@ import torch
 from experiments.results.provenance import code_hash
 from experiments.results.stop_request import StopRequest
 from experiments.results.trial_records import Record, TrialRecords
-from experiments.sweep_spec.run_settings import Checkpoints, Share
+from experiments.sweep_spec.run_settings import Checkpoints, Limits, Share
 from experiments.worker.step_report import FailureKind, StepReport
 from experiments.worker.trainable import REPORT, TrialTrainable
 from ottt.config.load import load_config
 from ottt.config.trial import TrialConfig
+from ottt.errors import UserError
 from ottt.schema import Status
 from ottt.training.checkpoint import NEWEST, PREVIOUS, read_checkpoint, write_checkpoint
 from ottt.training.trainer import Trainer
 
 SMALL = load_config({"T": 2, "epochs": 2, "batch_size": 512, "model.width": 0.25, "seed": 0, "device": "cpu"})
 LONG = SMALL.replace({"epochs": 4})
+UNLIMITED = Limits()
 
 
 Worker = Callable[..., TrialTrainable]
@@ -42,10 +46,12 @@ def stop(tmp_path: Path) -> StopRequest:
 def worker(records: TrialRecords, stop: StopRequest) -> Worker:
     """Makes a worker with its first trial."""
 
-    def make(config: TrialConfig, *, seconds: float = 0.0, keep: bool = False) -> TrialTrainable:
+    def make(
+        config: TrialConfig, *, seconds: float = 0.0, keep: bool = False, limits: Limits = UNLIMITED
+    ) -> TrialTrainable:
         made = TrialTrainable.__new__(TrialTrainable)
         checkpoints = Checkpoints(seconds=seconds, keep=keep)
-        made.setup(task(config), records, checkpoints, metric="val/top1", request=stop, code=code_hash())
+        made.setup(task(config), records, checkpoints, metric="val/top1", request=stop, code=code_hash(), limits=limits)
         return made
 
     return make
@@ -162,6 +168,56 @@ def test_the_message_of_an_error_can_be_stored(worker: Worker, monkeypatch: pyte
     [report] = run(worker(SMALL))
     assert (report.reason or "").startswith("ValueError: Kanäle?? (test_trainable.py:")
     assert (report.traceback or "").strip().encode().decode().endswith("ValueError: Kanäle??")
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (SystemExit(0), "SystemExit: 0 ("),
+        (SystemExit(), "SystemExit ("),
+        (KeyboardInterrupt(), "KeyboardInterrupt ("),
+        (GeneratorExit(), "GeneratorExit ("),
+        (Unspeakable(), "Unspeakable: its message cannot be shown: ValueError ("),
+        (ValueError("\x1b[31mred\x1b[0m \x1b]0;title\x07\x9b2J\x1b[2Jgone\x07"), "ValueError: red ?2Jgone? ("),
+    ],
+)
+def test_whatever_a_trial_raises_it_fails_at_once(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, error: BaseException, reason: str
+) -> None:
+    def train_epoch(self: Trainer) -> dict[str, float]:
+        raise error
+
+    monkeypatch.setattr(Trainer, "train_epoch", train_epoch)
+    [report] = run(worker(SMALL))
+    assert (report.status, report.failure) == (Status.FAILED, FailureKind.ERROR)
+    assert (report.reason or "").startswith(reason)
+
+
+def test_what_fails_for_want_of_room_is_tried_again(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def train_epoch(self: Trainer) -> dict[str, float]:
+        raise UserError("cache must be a folder that can be written") from OSError(errno.ENOSPC, "No space left")
+
+    monkeypatch.setattr(Trainer, "train_epoch", train_epoch)
+    [report] = run(worker(SMALL))
+    assert (report.status, report.failure) == (Status.FAILED, FailureKind.WORKER)
+
+
+def test_the_time_of_an_attempt_is_limited_and_not_that_of_an_epoch(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    made = worker(SMALL, limits=Limits(hours=0.5))
+    monkeypatch.setattr(made, "_taken", now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    assert made._seconds_left() == 1800
+    now[0] += 1000
+    assert made._seconds_left() == 800
+    assert worker(SMALL)._seconds_left() is None
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Two configurations are one trial if and only if they must give the same result."""
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ottt.config.trial import TrialConfig
+from ottt.config.yaml_reader import flatten, merge, nest
 from ottt.training.trainer import Trainer
 
 VALUES: dict[str, tuple[Any, Any, Any]] = {  # valid values of each setting
@@ -234,3 +237,56 @@ def test_identities_of_earlier_versions_hold_where_the_result_does(
     settings: Mapping[str, Any], earlier: str, is_the_same: bool
 ) -> None:
     assert (TrialConfig().replace(settings).trial_hash == earlier) is is_the_same
+
+
+CHOSEN = st.fixed_dictionaries({}, optional={key: st.sampled_from(values) for key, values in VALUES.items()})
+
+
+def replaced_at_once(base: TrialConfig, chosen: Mapping[str, Any]) -> TrialConfig | None:
+    """All settings checked anew, without anything that trials share; None: not a valid trial."""
+    try:
+        return TrialConfig.model_validate(merge(base.model_dump(), nest(chosen)))
+    except ValidationError:
+        return None
+
+
+@settings(max_examples=200, derandomize=True, database=None, deadline=None)
+@given(CHOSEN, CHOSEN, st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=3))
+def test_what_trials_share_changes_none_of_them(
+    first: Mapping[str, Any], second: Mapping[str, Any], seeds: list[int]
+) -> None:
+    base = replaced_at_once(TrialConfig(), first)
+    assume(base is not None)
+    assert base is not None
+    expected = replaced_at_once(base, second)
+    if expected is None:
+        with pytest.raises(ValidationError):
+            base.replace(second)
+        return
+    config = base.replace(second)
+    assert config == expected
+    assert config.flat() == flatten(expected.model_dump(mode="json"))
+    variant, trials = config.hashes(seeds)
+    assert (config.trial_hash, config.variant_hash) == (digest(expected.effective()), variant)
+    for seed, trial in zip(seeds, trials, strict=True):
+        anew = replaced_at_once(expected, {"seed": seed})
+        assert anew is not None
+        assert config.with_seed(seed) == anew
+        assert (config.with_seed(seed).trial_hash, config.with_seed(seed).variant_hash) == (trial, variant)
+        assert trial == digest(anew.effective())
+        assert variant == digest({key: value for key, value in anew.effective().items() if key != "seed"})
+
+
+def digest(effective: Mapping[str, Any]) -> str:
+    text = json.dumps(effective, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def test_equal_settings_that_are_not_the_same_are_not_shared() -> None:
+    base = TrialConfig()
+    zeros = [base.replace({"neuron.v_reset": value}).replace({"neuron.tau": 3.0}) for value in (0.0, -0.0, 0.0)]
+    assert [str(config.flat()["neuron.v_reset"]) for config in zeros] == ["0.0", "-0.0", "0.0"]
+    for value in (True, "3", 1.5):  # each after a valid value that is equal, or reads the same
+        base.replace({"data.augment.crop": 1, "optim.lr": 3.0})
+        with pytest.raises(ValidationError):
+            base.replace({"data.augment.crop": value})

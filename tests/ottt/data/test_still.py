@@ -11,7 +11,7 @@ from ottt.data.readers.cifar import read_cifar
 from ottt.data.readers.fashion import CONTENTS, read_fashion_mnist
 from ottt.data.readers.idx import parse_idx
 from ottt.data.sets import Prepared
-from ottt.errors import UserError
+from ottt.errors import UserError, command
 from tests.ottt.data.writers import cifar_batch, idx, packed, published, tar_gz
 
 RNG = np.random.default_rng(0)
@@ -135,7 +135,7 @@ def test_missing_files_are_named_with_their_source(tmp_path: Path) -> None:
         read_cifar(tmp_path, "cifar100")
     (line,) = error.value.problems
     assert line.startswith(
-        f"{tmp_path}/cifar-100-python.tar.gz: missing; `ottt datasets download cifar100` gets it from"
+        f"{tmp_path}/cifar-100-python.tar.gz: missing; `{command('datasets', 'download', 'cifar100')}` gets it from"
     )
     assert "https://www.cs.toronto.edu" in line
 
