@@ -15,7 +15,7 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from docs import rooms
+from docs import messages, rooms
 from docs.rooms import NOTE
 from experiments.cli import app
 from experiments.sweep_spec.spec import SweepSpec
@@ -44,7 +44,7 @@ def main() -> None:
 
 def pages() -> dict[str, str]:
     """The text of each page and picture, by file name."""
-    own = {"configuration.md": configuration(), "commands.md": commands()}
+    own = {"configuration.md": configuration(), "commands.md": commands(), "messages.md": messages.page()}
     return own | {"rooms.md": rooms.page()} | rooms.pictures()
 
 

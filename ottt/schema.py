@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # of records and runs; 1: records without CRC-32 and without the number of their epochs
 
 
 class Status(StrEnum):

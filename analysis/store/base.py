@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 from analysis.store.points import Points
 from ottt.errors import command
-from ottt.schema import Status, Tag
+from ottt.schema import SCHEMA_VERSION, Status, Tag
 
 Kind = Literal["sweep", "trial"]
 
@@ -61,12 +61,20 @@ def sound(runs: Sequence[StoredRun], *tags: Tag) -> list[StoredRun]:
     kept = []
     for run in runs:
         problem = next(filter(None, (_problem(tag, run.tags.get(tag)) for tag in tags)), None)
-        if problem is None:
-            kept.append(run)
+        if _is_later(run.tags.get(Tag.SCHEMA, "")):
+            advice = f"a later OTTT Lab wrote it ({Tag.SCHEMA} {run.tags[Tag.SCHEMA]}), use that one"
+        elif problem is not None:
+            advice = f"{problem}; to mend it: {command('sweep', 'sync', run.tags.get(Tag.SWEEP, 'SWEEP'))}"
         else:
-            mend = command("sweep", "sync", run.tags.get(Tag.SWEEP, "SWEEP"))
-            warnings.warn(f"run {run.id} ({run.name}) is left out: {problem}; to mend it: {mend}", stacklevel=3)
+            kept.append(run)
+            continue
+        warnings.warn(f"run {run.id} ({run.name}) is left out: {advice}", stacklevel=3)
     return kept
+
+
+def _is_later(schema: str) -> bool:
+    """Whether a later version wrote a run with this tag."""
+    return schema.isascii() and schema.isdigit() and int(schema[:9]) > SCHEMA_VERSION
 
 
 def _problem(tag: Tag, value: str | None) -> str | None:

@@ -8,6 +8,7 @@ from urllib.request import getproxies, proxy_bypass
 from ottt.errors import UserError, first_line
 
 LOCKED = "database is locked"  # SQLite's words
+_DAMAGED = ("database disk image is malformed", "file is not a database")  # SQLite's words
 
 _DATABASES = frozenset({"sqlite", "postgresql", "mysql", "mssql"})
 _UNREACHABLE = (  # texts of errors where nothing answers at the address, or a proxy in place of the server
@@ -61,6 +62,11 @@ def shown_uri(uri: str) -> str:
 def is_away(error: BaseException) -> bool:
     """Whether an error of MLflow or a database means that the store does not answer, so that a retry can help."""
     return any(sign in _reason(error) for sign in (*_UNREACHABLE, LOCKED))
+
+
+def is_damaged(error: BaseException) -> bool:
+    """Whether an error of a database means that its file is damaged."""
+    return any(sign in _reason(error) for sign in _DAMAGED)
 
 
 def explained(error: BaseException, uri: str | None = None) -> str:

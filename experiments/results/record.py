@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from experiments.results.sealed import check_seal, seal, unseal
 from ottt.errors import UserError
 from ottt.evalreport import EvalReport
-from ottt.schema import ENDED, SETTLED, Status
+from ottt.schema import ENDED, SCHEMA_VERSION, SETTLED, Status
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
-
-RECORD_SCHEMA = 2  # of the files of a trial; 1: without CRC-32, number of epochs, and whether there is an evaluation
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class Record:
     host: str = ""
     device: str | None = None
     data_digest: str | None = None
-    schema: int = RECORD_SCHEMA
+    schema: int = SCHEMA_VERSION
     epochs: int | None = None
     has_evaluation: bool | None = None
 
@@ -97,9 +95,9 @@ def parse_record(text: bytes, trial: str) -> Record:
     """
     values = unseal(text)
     schema = values.get("schema", 1)
-    if isinstance(schema, int) and schema > RECORD_SCHEMA:
+    if isinstance(schema, int) and schema > SCHEMA_VERSION:
         raise NewerRecord(
-            f"must be of version {RECORD_SCHEMA} at most, got {schema}: a later OTTT Lab wrote it, use that one"
+            f"must be of version {SCHEMA_VERSION} at most, got {schema}: a later OTTT Lab wrote it, use that one"
         )
     record: Record = _checked(_records(), {"schema": 1, "status": None} | values)
     if record.trial != trial:

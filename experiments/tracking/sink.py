@@ -66,9 +66,9 @@ class MlflowSink:
         """Tracking URI."""
         return self._store
 
-    def connect(self) -> None:
-        """Check that the store answers; a local one is made. Writes no run."""
-        self._client = connect(self._store)
+    def connect(self, *, is_damaged: bool = False) -> None:
+        """Check that the store answers; a local one is made, also in place of one that is damaged. Writes no run."""
+        self._client = connect(self._store, is_damaged=is_damaged)
         self._file = identity(self._store)
         self._client.get_experiment_by_name(self.plan.name)
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from analysis.store.uri import explained, shown_uri
+from analysis.store.uri import explained, is_damaged, shown_uri
 from experiments.planning.plan import SweepPlan, plan_in
 from experiments.results.folder import Results
 from experiments.results.provenance import Provenance
@@ -72,17 +72,27 @@ def _write(
     )
     try:
         sink.connect()
-        sink.open()
-        for trial in plan.trials:
-            if trial.trial in records:
-                epochs, report = results.records.epochs(trial.trial), results.records.evaluation(trial.trial)
-                checkpoint = results.records.final_checkpoint(trial.trial)
-                sink.reconcile(trial, records[trial.trial], epochs, report, checkpoint)
-        sink.close(status)
+        try:
+            _fill(sink, records, status, results)
+        except Exception as error:
+            if not is_damaged(error):
+                raise
+            sink.connect(is_damaged=True)
+            _fill(sink, records, status, results)
     except UserError:
         raise
     except Exception as error:
         raise StoreError(f"store {shown_uri(store)}: {redacted(explained(error, store))}") from error
+
+
+def _fill(sink: MlflowSink, records: Mapping[str, Record], status: Status, results: Results) -> None:
+    sink.open()
+    for trial in sink.plan.trials:
+        if trial.trial in records:
+            epochs, report = results.records.epochs(trial.trial), results.records.evaluation(trial.trial)
+            checkpoint = results.records.final_checkpoint(trial.trial)
+            sink.reconcile(trial, records[trial.trial], epochs, report, checkpoint)
+    sink.close(status)
 
 
 def _status(plan: SweepPlan, records: Mapping[str, Record]) -> Status:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from analysis.store.uri import explained, is_away
+from analysis.store.uri import explained, is_away, is_damaged
 from experiments.planning.plan import SweepPlan, Trial
 from experiments.results.trial_records import TrialRecords
 from experiments.tracking.redact import redacted
@@ -95,6 +95,8 @@ class BackgroundWriter:
         self._final = status
         self._closing.set()
         self._thread.join()
+        if self._is_damaged():
+            self._round(last=True)
         if say is not None and self._failure is not None and self._is_away():
             reason = self._explained(self._failure)
             say(f"the tracking store: {reason}; waiting {ABSENCE_S:.0f} s for it, Ctrl-C ends the wait")
@@ -105,6 +107,9 @@ class BackgroundWriter:
 
     def _explained(self, error: Exception) -> str:
         return redacted(explained(error, self._sink.store))
+
+    def _is_damaged(self) -> bool:
+        return self._failure is not None and is_damaged(self._failure)
 
     def _is_away(self) -> bool:
         return self._failure is not None and is_away(self._failure)
@@ -132,7 +137,7 @@ class BackgroundWriter:
         while not self._updates.empty():
             self._unwritten[self._updates.get()] = None
         try:
-            if self._sink.is_lost:
+            if self._sink.is_lost or self._is_damaged():
                 self._begin_again()
             if not self._is_open:
                 self._sink.plan = self._plan
@@ -150,7 +155,7 @@ class BackgroundWriter:
             self._failure = problem
 
     def _begin_again(self) -> None:
-        """Fill a new store from the records in place of one that was deleted.
+        """Fill a new store from the records in place of one that was deleted, or is damaged.
 
         Raises:
             UserError: the records were deleted too.
@@ -159,8 +164,9 @@ class BackgroundWriter:
             raise UserError(_deleted(self._records.folder))
         self._unwritten = dict.fromkeys(trial for trial in self._trials if self._records.read(trial) is not None)
         self._is_open = False
-        self._sink.connect()
-        if self._say is not None:
+        is_damaged = self._is_damaged()
+        self._sink.connect(is_damaged=is_damaged)
+        if self._say is not None and not is_damaged:  # else there was a warning
             self._say("note: the tracking store was deleted or replaced: it is filled again from the records")
 
     def _write_all(self) -> UserError | None:

@@ -1,5 +1,6 @@
 """Generated pages, and versions, hooks and targets that must agree."""
 
+import ast
 import re
 import subprocess
 import tomllib
@@ -9,6 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 import ottt
+from docs import messages
 from docs.generate import pages
 from ottt.config.trial import TrialConfig
 from tests.docs.markdown import ROOT
@@ -61,3 +63,25 @@ def test_make_help_names_every_target() -> None:
     targets = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     assert targets is not None
     assert {line.split()[0] for line in shown.splitlines()} == set(targets[1].split())
+
+
+MODULE = """\
+class Lost(UserError): ...
+def use(given, problems):
+    raise Lost(f"{given!r}: must be a folder, got {'a file' if given else 'none'}")
+    raise UserError(*(f"{one}: must be shared by all machines" for one in problems)) from None
+    warnings.warn("the store was damaged" + given, Note, stacklevel=2)
+    raise KeyError("no message to users, this one")
+    raise UserError(text)
+"""
+
+
+def test_messages_are_found_however_they_are_made() -> None:
+    tree = ast.parse(MODULE)
+    errors = messages._errors([tree])
+    assert errors == {"UserError", "Lost"}
+    assert list(messages._messages(tree, errors | {"warn"})) == [
+        "…: must be a folder, got …",
+        "…: must be shared by all machines",
+        "the store was damaged",
+    ]

@@ -40,9 +40,12 @@ READING = (
 )
 OF_A_TRACEBACK = re.compile(r"Traceback|\b[A-Z]\w*(Error|Exception|Warning)\b| object at 0x")
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The ``noload`` loader strategy is deprecated:sqlalchemy.exc.SADeprecationWarning"
-)
+pytestmark = [
+    pytest.mark.filterwarnings(
+        "ignore:The ``noload`` loader strategy is deprecated:sqlalchemy.exc.SADeprecationWarning"
+    ),
+    pytest.mark.filterwarnings("ignore::experiments.tracking.connection.DamagedStoreWarning"),
+]
 
 
 def some_json(draw: random.Random) -> object:

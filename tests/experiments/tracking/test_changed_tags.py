@@ -140,3 +140,12 @@ def test_a_plan_that_was_deleted_with_the_artifacts_is_one_line(stored: Results)
         assert len(caught.value.problems) == 1
     sync(SWEEP, results=stored)
     assert len(load.runs(SWEEP, store=stored.store)) == 4
+
+
+def test_a_run_that_a_later_version_wrote_is_left_out(stored: Results) -> None:
+    trial = plan([2.0, 4.0]).trials[0].trial
+    edit(stored.root, trial, Tag.SCHEMA, "99")
+    with pytest.warns(UserWarning, match=r"is left out: a later OTTT Lab wrote it \(ottt\.schema 99\), use that one"):
+        statuses = load.runs(SWEEP, store=stored.store).set_index("trial")["status"]
+    assert statuses[trial] == "missing"
+    assert list(statuses.drop(trial)) == [Status.FINISHED] * 3
