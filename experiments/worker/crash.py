@@ -42,15 +42,11 @@ class Note:
 def death_noted(folder: Path, *, seconds: float | None) -> Iterator[None]:
     """In the context, the process notes in `folder` how it dies; after `seconds` it ends itself."""
     with _opened(folder / NOTE) as file:
-        before, was_enabled = os._exit, faulthandler.is_enabled()
+        before, was_enabled, process = os._exit, faulthandler.is_enabled(), os.getpid()
 
         def note_and_exit(status: int) -> NoReturn:
-            file.write(f"os._exit({status})\n\nCurrent thread (most recent call first):\n")
-            file.writelines(
-                f'  File "{frame.filename}", line {frame.lineno} in {frame.name}\n'
-                for frame in reversed(traceback.extract_stack()[:-1])
-            )
-            file.flush()
+            if os.getpid() == process:  # children, as those that load data, end in this way as a rule
+                _note_exit(file, status)
             before(status)
 
         os._exit = note_and_exit
@@ -65,6 +61,15 @@ def death_noted(folder: Path, *, seconds: float | None) -> Iterator[None]:
             faulthandler.enable() if was_enabled else faulthandler.disable()
     with suppress(OSError):
         (folder / NOTE).unlink()
+
+
+def _note_exit(file: TextIO, status: int) -> None:
+    file.write(f"os._exit({status})\n\nCurrent thread (most recent call first):\n")
+    file.writelines(
+        f'  File "{frame.filename}", line {frame.lineno} in {frame.name}\n'
+        for frame in reversed(traceback.extract_stack()[:-2])
+    )
+    file.flush()
 
 
 def take_note(folder: Path) -> Note | None:

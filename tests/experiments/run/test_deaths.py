@@ -14,7 +14,7 @@ base: {T: 1, epochs: 1, batch_size: 256, model.width: 0.1, plugins: [deadly.py]}
 axes: {rule.name: [ottt, exits, leaves, crashes, killed, hangs]}
 seeds: 1
 retries: 0
-limits: {hours: 0.005}
+limits: {hours: 0.01}
 """
 
 PLUGIN = """\

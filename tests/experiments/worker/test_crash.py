@@ -62,6 +62,12 @@ def test_a_killed_process_leaves_no_note(tmp_path: Path) -> None:
     assert take_note(tmp_path) is None
 
 
+def test_a_child_that_ends_leaves_no_note(tmp_path: Path) -> None:
+    how = "child = os.fork(); child or os._exit(7); assert os.waitpid(child, 0)[1] == 7 << 8; signal.raise_signal(9)"
+    assert run(tmp_path, how) == -9
+    assert take_note(tmp_path) is None
+
+
 def test_what_ends_in_time_leaves_nothing(tmp_path: Path) -> None:
     assert run(tmp_path, "return", seconds=3600) == 0
     assert not (tmp_path / NOTE).exists()
