@@ -99,8 +99,9 @@ class Results:
         stored = self._stored_plan(sweep)
         try:
             return Plan.from_json(json.dumps(stored))
-        except (AttributeError, KeyError, TypeError) as error:
-            raise self._damaged_plan(sweep, f"has no plan in it: {type(error).__name__} {error}") from None
+        except (AttributeError, KeyError, TypeError, ValueError):
+            problem = "is no plan: a key is missing, or its value is of another kind"
+            raise self._damaged_plan(sweep, problem) from None
 
     def _stored_plan(self, sweep: str) -> dict[str, Any]:
         try:

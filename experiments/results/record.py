@@ -159,8 +159,8 @@ def parse_evaluation(text: bytes) -> EvalReport:
     values = unseal(text)
     try:
         return EvalReport.from_json(json.dumps(values))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"is no evaluation: {type(error).__name__} {error}") from None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise ValueError("is no evaluation: a key is missing, or its value is of another kind") from None
 
 
 def _check_complete(count: int, rest: bytes, record: Record) -> None:
