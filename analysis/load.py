@@ -177,9 +177,10 @@ def _plan(source: Store, sweep: str, uri: str) -> Plan:
     try:
         return Plan.from_json(source.text(run, PLAN_ARTIFACT))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        problem = f"got {type(error).__name__} {error}; to write it again: {command('sweep', 'sync', sweep)}"
+        mend = command("sweep", "sync", sweep)
         raise UserError(
-            f"{PLAN_ARTIFACT} of run {run.id} ({run.name}) must be the plan of a sweep: {problem}"
+            f"{PLAN_ARTIFACT} of run {run.id} ({run.name}) must be the plan of a sweep, got damaged text or none;"
+            f" to write it again: {mend}"
         ) from error
 
 
