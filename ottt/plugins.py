@@ -20,7 +20,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
-from ottt.errors import UserError, brief
+from ottt.errors import UserError, brief, message_of
 from ottt.files import is_file, user_path
 
 GROUP = "ottt.plugins"  # group of entry points
@@ -106,11 +106,7 @@ def described(error: BaseException) -> str:
     """Type and message of an error of someone else's code, in one line; `sys.exit` in words."""
     if isinstance(error, SystemExit):
         return f"must not end the process, but called sys.exit({error.code!r})"
-    try:
-        text = str(error)
-    except Exception:  # its own, of printing the error
-        text = "(its message cannot be printed)"
-    return ": ".join(filter(None, (type(error).__name__, next(iter(text.splitlines()), ""))))
+    return ": ".join(filter(None, (type(error).__name__, next(iter(message_of(error).splitlines()), ""))))
 
 
 def claim(kind: str, name: str, taken: Collection[str]) -> None:

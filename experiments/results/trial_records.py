@@ -174,20 +174,35 @@ class TrialRecords:
         """Record how the trial ended; the traceback goes to `error.txt` beside the record."""
         if traceback is not None:
             (self.folder / trial / "error.txt").write_text(traceback, encoding="utf-8")
-        ended = replace(self._existing(trial), status=status, reason=reason, ended=time.time())
-        self._write(replace(ended, epochs=len(self.epochs(trial)), has_evaluation=self.has_evaluation(trial)))
+        files = self._existing_files(trial)
+        self._write(
+            replace(
+                files.record,
+                status=status,
+                reason=reason,
+                ended=time.time(),
+                epochs=len(files.lines),
+                has_evaluation=self.has_evaluation(trial),
+            )
+        )
 
     def _existing(self, trial: str) -> Record:
-        """The record of a trial that this process runs.
+        """The record of a trial that this process runs; see `_existing_files`."""
+        return self._existing_files(trial).record
+
+    def _existing_files(self, trial: str) -> _Files:
+        """The files of a trial that this process runs.
 
         Raises:
-            UserError: the file was deleted or damaged meanwhile.
+            UserError: one was deleted or damaged meanwhile.
         """
-        record = self.read(trial)
-        if record is None:
-            why = self.damage(trial) or f"{self._record(trial)} is not there"
-            raise UserError(f"{why}: it was deleted or changed while the sweep ran")
-        return record
+        why = f"{self._record(trial)} is not there"
+        try:
+            if (files := self._load(trial)) is not None:
+                return files
+        except _Damaged as error:
+            why = str(error)
+        raise UserError(f"{why}: it was deleted or changed while the sweep ran")
 
     def _load(self, trial: str) -> _Files | None:
         """Read and check the trial's files; None without any.

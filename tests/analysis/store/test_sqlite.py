@@ -20,8 +20,7 @@ from tests.analysis.synthetic import SyntheticSweep, write
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The ``noload`` loader strategy is deprecated:sqlalchemy.exc.SADeprecationWarning"
 )
-NAMES = (
-    "plain",
+ODD_NAMES = (
     "a b",
     "a%20b",
     "a?b",
@@ -36,6 +35,7 @@ NAMES = (
     "a+b",
     "[a]",
 )
+NAMES = ("plain", *ODD_NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)

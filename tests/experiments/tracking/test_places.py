@@ -16,28 +16,13 @@ from experiments.cli.mlflow import app
 from experiments.results.folder import Results
 from experiments.tracking.sink import MlflowSink
 from ottt.schema import Status
+from tests.analysis.store.test_sqlite import ODD_NAMES
 from tests.experiments.sinks import HERE, REPORT, epochs, plan, record
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The ``noload`` loader strategy is deprecated:sqlalchemy.exc.SADeprecationWarning"
 )
-NAMES = (
-    "a b",
-    "a%20b",
-    "a?b",
-    "a#b",
-    "ä ö",
-    "a&b=c;d",
-    "a'b\"c",
-    "a\\b",
-    "a:b@c",
-    "%3F",
-    "100%",
-    "a+b",
-    "[a]",
-    "$HOME",
-    "..a",
-)
+NAMES = (*ODD_NAMES, "$HOME", "..a")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -83,9 +83,9 @@ def test_what_arrived_is_named(tmp_path: Path, content: bytes, handler: type[Qui
     with serving(tmp_path, handler) as address:
         url = f"{address}/set.bin"
         with pytest.raises(UserError) as caught:
-            fetch(SourceFile("deep/set.bin", url, "0" * 32), tmp_path / "root")
-    assert str(caught.value).startswith(f"{tmp_path}/root/deep/set.bin: {url} must have MD5 {'0' * 32}, got {arrived}")
-    assert list((tmp_path / "root" / "deep").iterdir()) == []
+            fetch(SourceFile("deep/set.bin", url, "0" * 32), tmp_path / "sets")
+    assert str(caught.value).startswith(f"{tmp_path}/sets/deep/set.bin: {url} must have MD5 {'0' * 32}, got {arrived}")
+    assert list((tmp_path / "sets" / "deep").iterdir()) == []
 
 
 def test_a_missing_server_is_one_line(tmp_path: Path) -> None:
