@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import FrameType
@@ -94,6 +94,24 @@ def signal_handlers_kept() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def watching(look: Callable[[], bool], *, period_s: float, name: str) -> Iterator[None]:
+    """In the context, call `look` again and again in a thread of that name, until it has seen enough: gives True."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(period_s) and not look():
+            pass
+
+    thread = threading.Thread(target=watch, name=name, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def exit_at_once(status: int) -> NoReturn:

@@ -8,7 +8,7 @@ from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from experiments.interrupt import Ending, Interrupted
+from experiments.interrupt import Ending, Interrupted, watching
 
 PERIOD_S = 0.5  # between two looks
 ANSWER_S = 5.0  # for a service to answer
@@ -42,27 +42,25 @@ class Service:
 @contextmanager
 def watched(services: Iterable[Service], lost: Callable[[str], None]) -> Iterator[None]:
     """In the context, call `lost` with a sentence, once and in another thread, if a service stays away."""
-    over = threading.Event()
     away: dict[Service, float] = {}  # since when
+    is_over = False
 
-    def look() -> None:
-        while not over.wait(PERIOD_S):
-            for service in services:
-                if service.answers:
-                    away.pop(service, None)
-                elif service not in away:
-                    away[service] = time.monotonic()
-                elif time.monotonic() - away[service] >= service.patience_s and not over.is_set():
-                    lost(f"{service.name} at {service.host}:{service.port} no longer answers")
-                    return
+    def look() -> bool:
+        for service in services:
+            if service.answers:
+                away.pop(service, None)
+            elif service not in away:
+                away[service] = time.monotonic()
+            elif time.monotonic() - away[service] >= service.patience_s and not is_over:
+                lost(f"{service.name} at {service.host}:{service.port} no longer answers")
+                return True
+        return False
 
-    thread = threading.Thread(target=look, name="liveness", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    with watching(look, period_s=PERIOD_S, name="liveness"):
+        try:
+            yield
+        finally:
+            is_over = True  # a service that ends now was ended
 
 
 def unless_lost(work: Callable[[], None], ending: Ending) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from experiments.interrupt import watching
 from experiments.results.folder import Results
 from experiments.results.stop_request import StopRequest
 from ottt.errors import UserError
@@ -19,21 +20,14 @@ PERIOD_S = 0.25  # between two looks
 @contextmanager
 def watch_stop_request(request: StopRequest, soon: threading.Event) -> Iterator[None]:
     """Set `soon` when the request is made, while in the context."""
-    over = threading.Event()
 
-    def look() -> None:
-        while not over.wait(PERIOD_S):
-            if request.is_made:
-                soon.set()
-                return
+    def look() -> bool:
+        if request.is_made:
+            soon.set()
+        return soon.is_set()
 
-    thread = threading.Thread(target=look, name="stop-request", daemon=True)
-    thread.start()
-    try:
+    with watching(look, period_s=PERIOD_S, name="stop-request"):
         yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def ask_to_stop(results: Results, sweep: str, *, timeout_s: float, asked: Callable[[], None]) -> None:

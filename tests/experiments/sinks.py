@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.planning.plan import SweepPlan, Trial, expand
+from experiments.results.folder import Results
 from experiments.results.provenance import Provenance
 from experiments.results.trial_records import Epoch, Record
 from experiments.sweep_spec.read import parse_spec
@@ -88,3 +89,14 @@ def tags(folder: Path, trial: Trial) -> dict[str, str]:
             f" (SELECT run_uuid FROM tags WHERE key = '{Tag.TRIAL}' AND value = '{trial.trial}')",
         )
     )
+
+
+def finish(planned: SweepPlan, results: Results) -> None:
+    """Records of two epochs and an evaluation of every trial, as the runner leaves them."""
+    results.write_plan(planned, planned.spec.to_yaml())
+    for trial in planned.trials:
+        results.records.begin(record(trial))
+        for epoch in epochs(2):
+            results.records.append(trial.trial, epoch)
+        results.records.keep_evaluation(trial.trial, REPORT)
+        results.records.end(trial.trial, Status.FINISHED)

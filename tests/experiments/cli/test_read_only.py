@@ -19,9 +19,8 @@ import pytest
 
 from experiments.results.folder import Results
 from experiments.tracking.sync import sync
-from ottt.schema import Status
 from tests.experiments.commands import ROOT
-from tests.experiments.sinks import REPORT, epochs, plan, record
+from tests.experiments.sinks import finish, plan
 
 NOBODY = 65534
 READER = "dac_read_search"
@@ -63,13 +62,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Results:
     results, planned = Results(tmp_path_factory.mktemp("written")), plan([2.0, 4.0])
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        results.write_plan(planned, planned.spec.to_yaml())
-        for trial in planned.trials:
-            results.records.begin(record(trial))
-            for epoch in epochs(2):
-                results.records.append(trial.trial, epoch)
-            results.records.keep_evaluation(trial.trial, REPORT)
-            results.records.end(trial.trial, Status.FINISHED)
+        finish(planned, results)
         sync("sweep", results=results)
     return results
 

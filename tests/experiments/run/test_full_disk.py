@@ -13,6 +13,7 @@ import pytest
 
 from ottt.schema import Status
 from tests.experiments.commands import Place
+from tests.experiments.faults import TRAINER, after_import
 
 SIZE_MIB = 400
 
@@ -25,32 +26,20 @@ checkpoints: {seconds: 0}
 """
 
 # Every trial waits after its first epoch, which is not reported yet, while there is a gate.
-GATED = """\
-import importlib.util, os, sys, time
-
-class Gated:
-    def find_spec(self, name, path, target=None):
-        if name != "ottt.training.trainer":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        execute = spec.loader.exec_module
-        def exec_module(module):
-            execute(module)
-            train_epoch = module.Trainer.train_epoch
-            def gated(self):
-                metrics = train_epoch(self)
-                if self.epoch == 1:
-                    open(os.environ["OTTT_GATE"] + ".reached", "w").close()
-                while os.path.exists(os.environ["OTTT_GATE"]):
-                    time.sleep(0.05)
-                return metrics
-            module.Trainer.train_epoch = gated
-        spec.loader.exec_module = exec_module
-        return spec
-
-sys.meta_path.insert(0, Gated())
-"""
+GATED = after_import(
+    TRAINER,
+    """\
+train_epoch = module.Trainer.train_epoch
+def gated(self):
+    metrics = train_epoch(self)
+    if self.epoch == 1:
+        open(os.environ["OTTT_GATE"] + ".reached", "w").close()
+    while os.path.exists(os.environ["OTTT_GATE"]):
+        time.sleep(0.05)
+    return metrics
+module.Trainer.train_epoch = gated
+""",
+)
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 

@@ -17,6 +17,7 @@ import pytest
 from ottt.schema import Status
 from ottt.training.checkpoint import read_checkpoint
 from tests.experiments.commands import Place, descendants, is_alive, kill
+from tests.experiments.faults import TRAINER, after_import
 
 KILLS = int(os.environ.get("OTTT_KILLS", "3"))
 EPOCHS = 8
@@ -31,32 +32,20 @@ checkpoints: {{seconds: 0, keep: true}}
 TRIALS = 6
 
 # Every process that trains notes each epoch when it ends, and waits in its second one while there is a gate.
-WATCH = """\
-import importlib.util, os, sys, time
-
-class Watch:
-    def find_spec(self, name, path, target=None):
-        if name != "ottt.training.trainer":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        execute = spec.loader.exec_module
-        def exec_module(module):
-            execute(module)
-            train_epoch = module.Trainer.train_epoch
-            def watched(self):
-                metrics = train_epoch(self)
-                with open(os.environ["OTTT_WATCH"], "a") as file:
-                    file.write(f"{self.config.trial_hash} {self.epoch} {os.getpid()}\\n")
-                while self.epoch == 2 and os.path.exists(os.environ.get("OTTT_GATE", "")):
-                    time.sleep(0.05)
-                return metrics
-            module.Trainer.train_epoch = watched
-        spec.loader.exec_module = exec_module
-        return spec
-
-sys.meta_path.insert(0, Watch())
-"""
+WATCH = after_import(
+    TRAINER,
+    """\
+train_epoch = module.Trainer.train_epoch
+def watched(self):
+    metrics = train_epoch(self)
+    with open(os.environ["OTTT_WATCH"], "a") as file:
+        file.write(f"{self.config.trial_hash} {self.epoch} {os.getpid()}\\n")
+    while self.epoch == 2 and os.path.exists(os.environ.get("OTTT_GATE", "")):
+        time.sleep(0.05)
+    return metrics
+module.Trainer.train_epoch = watched
+""",
+)
 
 
 def place(folder: Path) -> Place:

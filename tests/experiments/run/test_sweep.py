@@ -13,6 +13,7 @@ import pytest
 from ottt.schema import Status, Tag
 from ottt.training.checkpoint import read_checkpoint
 from tests.experiments.commands import PROGRAM, Place
+from tests.experiments.faults import TRAINER, after_import
 
 SPEC = """\
 name: tiny
@@ -25,39 +26,26 @@ retries: 0
 
 # Makes one trial of four raise in its second epoch, in whichever process trains it; and the first worker that should
 # take another trial fail to.
-FAULT = """\
-import importlib.util, sys
-from pathlib import Path
-
-class Fault:
-    def find_spec(self, name, path, target=None):
-        if name != "ottt.training.trainer":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        execute = spec.loader.exec_module
-        def exec_module(module):
-            execute(module)
-            train_epoch = module.Trainer.train_epoch
-            def faulty(self):
-                if self.epoch == 1 and self.config.seed == 1 and self.config.rule.update == "online":
-                    raise ValueError("injected fault\\nsecond line")
-                return train_epoch(self)
-            module.Trainer.train_epoch = faulty
-            from experiments.worker import trainable
-            clean, taken, once = trainable._clean, [], Path(__file__).with_name("once")
-            def dirty(share):
-                taken.append(share)
-                if len(taken) == 2 and not once.exists():
-                    once.touch()
-                    raise RuntimeError("injected reset")
-                clean(share)
-            trainable._clean = dirty
-        spec.loader.exec_module = exec_module
-        return spec
-
-sys.meta_path.insert(0, Fault())
-"""
+FAULT = after_import(
+    TRAINER,
+    """\
+train_epoch = module.Trainer.train_epoch
+def faulty(self):
+    if self.epoch == 1 and self.config.seed == 1 and self.config.rule.update == "online":
+        raise ValueError("injected fault\\nsecond line")
+    return train_epoch(self)
+module.Trainer.train_epoch = faulty
+from experiments.worker import trainable
+clean, taken, once = trainable._clean, [], Path(__file__).with_name("once")
+def dirty(share):
+    taken.append(share)
+    if len(taken) == 2 and not once.exists():
+        once.touch()
+        raise RuntimeError("injected reset")
+    clean(share)
+trainable._clean = dirty
+""",
+)
 
 
 def place(folder: Path) -> Place:

@@ -17,7 +17,7 @@ from experiments.results.folder import Results
 from experiments.tracking.sync import sync
 from ottt.errors import UserError, command
 from ottt.schema import Status, Tag
-from tests.experiments.sinks import REPORT, epochs, plan, record, rows, tags
+from tests.experiments.sinks import finish, plan, rows, tags
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The ``noload`` loader strategy is deprecated:sqlalchemy.exc.SADeprecationWarning"
@@ -32,13 +32,7 @@ def stored(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Results:
     """A sweep of four finished trials, in records and store."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     results, planned = Results(folder), plan([2.0, 4.0])
-    results.write_plan(planned, planned.spec.to_yaml())
-    for trial in planned.trials:
-        results.records.begin(record(trial))
-        for epoch in epochs(2):
-            results.records.append(trial.trial, epoch)
-        results.records.keep_evaluation(trial.trial, REPORT)
-        results.records.end(trial.trial, Status.FINISHED)
+    finish(planned, results)
     sync(SWEEP, results=results)
     return results
 

@@ -21,6 +21,7 @@ from analysis import load
 from analysis.store import mlflow_client
 from ottt.schema import Tag
 from tests.experiments.commands import Place
+from tests.experiments.faults import TRAINER, after_import
 from tests.experiments.servers import PASSWORD, TrackingServer, serving
 
 OUTAGE_S = float(os.environ.get("OTTT_OUTAGE", "8"))
@@ -36,30 +37,18 @@ POINTS = (
 CANARY = "canary-3f9c-do-not-store"
 
 # Trials of seed 1 raise an error that contains the secrets of the environment.
-FAULT = """\
-import importlib.util, os, sys
-
-class Fault:
-    def find_spec(self, name, path, target=None):
-        if name != "ottt.training.trainer":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        execute = spec.loader.exec_module
-        def exec_module(module):
-            execute(module)
-            train_epoch = module.Trainer.train_epoch
-            def faulty(self):
-                if self.config.seed == 1:
-                    secrets = [value for value in os.environ.values() if "canary" in value]
-                    raise ValueError(f"cannot fetch with {secrets}")
-                return train_epoch(self)
-            module.Trainer.train_epoch = faulty
-        spec.loader.exec_module = exec_module
-        return spec
-
-sys.meta_path.insert(0, Fault())
-"""
+FAULT = after_import(
+    TRAINER,
+    """\
+train_epoch = module.Trainer.train_epoch
+def faulty(self):
+    if self.config.seed == 1:
+        secrets = [value for value in os.environ.values() if "canary" in value]
+        raise ValueError(f"cannot fetch with {secrets}")
+    return train_epoch(self)
+module.Trainer.train_epoch = faulty
+""",
+)
 
 
 @pytest.fixture(scope="module")
