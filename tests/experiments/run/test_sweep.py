@@ -96,7 +96,8 @@ def test_a_failing_trial_stops_no_other(story: Story) -> None:
 
 
 def test_why_a_trial_failed_is_said_and_kept(story: Story) -> None:
-    assert story.reason == "ValueError: injected fault (sitecustomize.py:16)"
+    line = next(number for number, text in enumerate(FAULT.splitlines(), start=1) if "injected fault" in text)
+    assert story.reason == f"ValueError: injected fault (sitecustomize.py:{line})"
     assert story.error.startswith("Traceback")
     assert f"failed: rule.update=online seed=1: {story.reason}" in story.faulty.stderr
     assert "error: 1 of 4 trials failed, see results/trials/*/error.txt" in story.faulty.stderr

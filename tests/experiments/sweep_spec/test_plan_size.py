@@ -1,9 +1,10 @@
 """A sweep has at most 100,000 trials: more are counted and refused before anything is expanded, as many are planned."""
 
 import json
-import resource
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,12 +27,16 @@ SECONDS, MIB = 120, 1024  # of the processor: ten times what it takes; bound on 
 
 
 def spent(spec: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], float, float]:
-    """The plan of a spec in a process of its own, with its seconds and the largest memory of a child yet, MiB."""
+    """The plan of a spec in a process of its own, with its processor time (s) and its largest memory (MiB)."""
     command = [sys.executable, "-m", "experiments.cli", "sweep", "plan", "--no-estimate", str(spec), *arguments]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return done, after.ru_utime - before.ru_utime, after.ru_maxrss / 1024
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = subprocess.Popen(command, stdout=out, stderr=err)
+        _, status, usage = os.wait4(process.pid, 0)  # of this child alone
+        process.returncode = os.waitstatus_to_exitcode(status)
+        for file in (out, err):
+            file.seek(0)
+        done = subprocess.CompletedProcess(command, process.returncode, out.read(), err.read())
+    return done, usage.ru_utime, usage.ru_maxrss / 1024
 
 
 @pytest.mark.parametrize(
