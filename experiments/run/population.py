@@ -80,7 +80,8 @@ class Population:
     def _is_due(self, trial: str, goal: int) -> bool:
         if not self._is_open(trial) or self._goals.get(trial) == goal:
             return False
-        return not self._is_ours(trial) or len(self._resume.records.epochs(trial)) < goal
+        is_behind = len(self._resume.records.epochs(trial)) < goal
+        return is_behind or not self._is_ours(trial) or goal == self._spec.base.epochs  # with all epochs, but no end
 
     def _is_ours(self, trial: str) -> bool:
         """Whether what is recorded of the trial was made, or is resumed, by this run."""

@@ -19,7 +19,7 @@ from experiments.run.progress_bar import ProgressDisplay
 from experiments.run.queue import TaskQueue
 from experiments.run.resume import ResumePolicy, WhichTrials
 from experiments.run.state import SweepState
-from experiments.run.variant_source import FixedPlan
+from experiments.run.training import variant_source
 from experiments.sweep_spec.spec import SweepSpec
 from experiments.tracking.sink import MlflowSink
 from experiments.tracking.writer import BackgroundWriter
@@ -76,7 +76,8 @@ def make_desk(folder: Path, sweep: SweepSpec, *, fail_fast: bool = False) -> Des
     tracking = BackgroundWriter(sink, results.records)
     disk, locks = Disk(folder, ending=ending, say=display.print), TrialLocks(results.records.folder)
     effects = Effects(results, state, display, tracking, disk, locks)
-    queue, source = TaskQueue(retries=sweep.retries), FixedPlan(state, sweep.seeds)
+    queue = TaskQueue(retries=sweep.retries)
+    source = variant_source(sweep, state, queue, resume)
     return Desk(Driver(state, queue, source, resume, effects, ending, fail_fast=fail_fast), said)
 
 
