@@ -1,13 +1,17 @@
 """Cost of running trials beyond training them.
 
-    python -m benchmarks.sweep_overhead compare        # 48 short trials: ours, plain Ray Tune, no runner
+    python -m benchmarks.sweep_overhead compare        # 48 short trials: ours, two ways to use Ray Tune, no runner
     python -m benchmarks.sweep_overhead many           # 1,000 trials of one epoch: does the cost grow?
 
-The contestants of `compare` run one after another on the same trials, each in its own process:
+The contestants of `compare` take turns on the same trials, in processes of their own, from command to prompt:
 
-ours    `ottt sweep run`.
-plain   a Ray Tune function trainable that uses the same `Trainer`, logging with Ray's MLflow callback.
-bare    one process per core, each training its part in a loop; nothing is recorded.
+ours        `ottt sweep run`.
+plain       a Ray Tune function trainable that uses the same `Trainer`, logging with Ray's MLflow callback: a process
+            for each trial.
+competent   a Ray Tune class trainable with `reuse_actors`, the same trainer and callback, no console output: what
+            somebody writes who knows Tune well. It keeps no checkpoints, no evaluation and cannot be resumed.
+bare        one process per core, each training its part in a loop; nothing is recorded.
+floor       `ray.init()`, an actor that imports torch, `ray.shutdown()`: what starting and ending Ray costs alone.
 
 Results are written to benchmarks/results/.
 """
@@ -33,6 +37,8 @@ from experiments.planning.plan import expand
 from experiments.results.trial_records import Record, TrialRecords
 from experiments.sweep_spec.read import read_spec
 
+CONTESTANTS = ("bare", "floor", "ours", "competent", "plain")
+RATIOS = ("plain_to_ours", "competent_to_ours", "start_and_end_to_floor", "overhead_s_per_trial")
 RESULTS = Path(__file__).parent / "results"
 HUNDRED = 100
 SAMPLE_S = 0.2  # between two samples of the driver's memory
@@ -68,28 +74,28 @@ def spec_text(trials: int, epochs: int) -> str:
 def compare(
     trials: int = 48,
     epochs: int = 2,
-    rounds: Annotated[int, typer.Option(help="Rounds per contestant.")] = 1,
+    rounds: Annotated[int, typer.Option(help="Rounds per contestant.")] = 3,
 ) -> None:
-    """Measure trials per minute for three ways to run the same trials, and seconds per trial beyond training."""
+    """Measure trials per minute for each way to run the same trials, and what ours spends beyond training."""
     rows = []
     for _ in range(rounds):
         seconds = {}
-        for name in ("bare", "ours", "plain"):
+        for name in CONTESTANTS:
             seconds[name] = _contestant(name, trials, epochs)
             print(name, seconds[name], flush=True)
         slots = os.cpu_count() or 1
         row = {
-            "trials_per_minute": {name: 60 * trials / one["total"] for name, one in seconds.items()},
-            "ours_to_plain": seconds["plain"]["total"] / seconds["ours"]["total"],
-            "overhead_s_per_trial": {
-                name: (seconds[name]["steady"] - seconds["bare"]["steady"]) * slots / trials
-                for name in ("ours", "plain")
-            },
-            "seconds": seconds,
+            "plain_to_ours": seconds["plain"]["total"] / seconds["ours"]["total"],
+            "competent_to_ours": seconds["competent"]["total"] / seconds["ours"]["total"],
+            "start_and_end_to_floor": (seconds["ours"]["total"] - seconds["ours"]["steady"])
+            / seconds["floor"]["total"],
+            "overhead_s_per_trial": (seconds["ours"]["steady"] - seconds["bare"]["steady"]) * slots / trials,
         }
-        rows.append(row)
+        rows.append({**row, "trials_per_minute": 60 * trials / seconds["ours"]["total"], "seconds": seconds})
         print(json.dumps(row), flush=True)
-    _write("compare", {"trials": trials, "epochs": epochs, "rows": rows})
+    medians = {name: statistics.median(row[name] for row in rows) for name in RATIOS}
+    print(json.dumps(medians, indent=1))
+    _write("compare", {"trials": trials, "epochs": epochs, "medians": medians, "rows": rows})
 
 
 @app.command()
@@ -144,9 +150,7 @@ def bare(specfile: Path, part: int, parts: int) -> None:
 @app.command(hidden=True)
 def plain(specfile: Path, store: str) -> None:
     """Run plain Ray Tune; prints when it started and the last trial ended."""
-    import ray
     from ray import tune
-    from ray.air.integrations.mlflow import MLflowLoggerCallback
 
     def train(config: dict[str, Any]) -> None:
         import torch
@@ -159,18 +163,71 @@ def plain(specfile: Path, store: str) -> None:
         while not trainer.done:
             tune.report(trainer.train_epoch())
 
+    _tune(lambda config: train(config["settings"]), specfile, store, reuse=False)
+
+
+@app.command(hidden=True)
+def competent(specfile: Path, store: str) -> None:
+    """Run Ray Tune as somebody does who knows it well; prints when it started and the last trial ended."""
+    from ray import tune
+
+    class Trainable(tune.Trainable):
+        def setup(self, config: dict[str, Any]) -> None:
+            import torch
+
+            from ottt.config.load import load_config
+            from ottt.training.trainer import Trainer
+
+            torch.set_num_threads(1)
+            self.trainer = Trainer(load_config(config["settings"]))
+
+        def reset_config(self, new_config: dict[str, Any]) -> bool:
+            self.setup(new_config)
+            return True
+
+        def step(self) -> dict[str, Any]:
+            return self.trainer.train_epoch() | {"done": self.trainer.done}
+
+    _tune(Trainable, specfile, store, reuse=True)
+
+
+def _tune(trainable: Any, specfile: Path, store: str, *, reuse: bool) -> None:
+    import ray
+    from ray import tune
+    from ray.air.integrations.mlflow import MLflowLoggerCallback
+
     ray.init(include_dashboard=False, log_to_driver=False)
     configs = [trial.config.flat() for trial in expand(read_spec(specfile)).trials]
     began = time.time()
     tune.Tuner(
-        tune.with_resources(lambda config: train(config["settings"]), {"cpu": 1}),
+        tune.with_resources(trainable, {"cpu": 1}),
         param_space={"settings": tune.grid_search(configs)},
+        tune_config=tune.TuneConfig(reuse_actors=reuse),
         run_config=tune.RunConfig(
             storage_path=str(specfile.parent / "tune"),
-            callbacks=[MLflowLoggerCallback(tracking_uri=store, experiment_name="plain")],
+            callbacks=[MLflowLoggerCallback(tracking_uri=store, experiment_name="tune")],
             verbose=0,
         ),
     ).fit()
+    print(json.dumps([began, time.time()]))
+
+
+@app.command(hidden=True)
+def floor() -> None:
+    """Start and end Ray with one actor that imports torch."""
+    import ray
+
+    class Actor:
+        def __init__(self) -> None:
+            import torch  # noqa: F401
+
+        def is_ready(self) -> bool:
+            return True
+
+    began = time.time()
+    ray.init(include_dashboard=False, log_to_driver=False)
+    ray.get(ray.remote(Actor).remote().is_ready.remote())
+    ray.shutdown()
     print(json.dumps([began, time.time()]))
 
 
@@ -185,8 +242,10 @@ def _contestant(name: str, trials: int, epochs: int) -> dict[str, float]:
             subprocess.run(_command(), cwd=place, env=_environment(), check=True, capture_output=True)
             records = _records(place)
             spans = [(min(r.started for r in records), max(r.ended or 0.0 for r in records))]
-        elif name == "plain":
-            spans = [_child(["plain", str(spec), f"sqlite:///{place / 'plain.db'}"], place)]
+        elif name in ("plain", "competent"):
+            spans = [_child([name, str(spec), f"sqlite:///{place / 'tune.db'}"], place)]
+        elif name == "floor":
+            spans = [_child(["floor"], place)]
         else:
             parts = os.cpu_count() or 1
             with ThreadPoolExecutor(parts) as pool:

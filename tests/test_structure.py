@@ -19,6 +19,7 @@ ORDER = {
         "errors",
         "schema",
         "files",
+        "user_cache",
         "evalreport",
         "plugins",
         "data",

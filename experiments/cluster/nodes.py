@@ -16,13 +16,14 @@ from experiments.cluster.access import refuse_silent
 from experiments.cluster.liveness import Service, watched
 from experiments.cluster.own_instance import own_instance
 from experiments.interrupt import Ending, Interrupted, signal_handlers_kept
-from experiments.ray_internals import end_monitor, has_autoscaler, same_imports
+from experiments.ray_internals import bare_instance, has_autoscaler, same_imports
 from experiments.sweep_spec.run_settings import Share
 from ottt.errors import UserError
 
 _QUIET = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean the same in the workers as in the driver
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_prestart_worker_first_driver": "0",  # they would stay idle: Tune's workers have an environment of their own
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial without a GPU share sees no GPU
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -67,8 +68,8 @@ def connected(ending: Ending | None = None) -> Iterator[None]:
 def _start(address: str, folder: Path | None) -> None:
     common = {"log_to_driver": False, "logging_level": logging.CRITICAL, **same_imports()}
     if folder is not None:
-        ray.init(address=address, include_dashboard=False, _temp_dir=str(folder), **common)
-        end_monitor()
+        with bare_instance():
+            ray.init(address=address, include_dashboard=False, _temp_dir=str(folder), **common)
     else:
         refuse_silent(address)
         ray.init(address=address, **common)

@@ -10,6 +10,7 @@ from typing import Any
 from analysis.text.terminal import duration
 from experiments.costs.calibrate import Measurement, measure
 from experiments.costs.gpu_share import gpus_here
+from experiments.costs.known_speed import KnownSpeeds
 from experiments.planning.plan import Trial, expand
 from experiments.results.trial_records import TrialRecords
 from experiments.sweep_spec.run_settings import Share
@@ -44,6 +45,7 @@ class Estimate:
         seconds: on this machine, as many at once as it has room for.
         gpu_hours: of whole GPUs.
         measured: kinds of trial of which a few batches were run now.
+        remembered: kinds of which an earlier plan ran them, on this machine with this code.
         known: kinds whose epochs were timed in trials that ran.
         problems: why some kinds could not be measured; their trials are left out of the sums.
     """
@@ -52,6 +54,7 @@ class Estimate:
     seconds: float
     gpu_hours: float
     measured: int
+    remembered: int
     known: int
     problems: tuple[str, ...]
 
@@ -68,7 +71,9 @@ class Estimate:
             parts.append(f"about {duration(self.seconds)} on this machine")
         if self.gpu_hours:
             parts.append(f"{self.gpu_hours:.2g} GPU-hours")
-        parts.append(f"{self.measured} kinds of trial measured now, {self.known} known from trials that ran")
+        parts.append(f"{self.measured} kinds of trial measured now")
+        parts.append(f"{self.remembered} by an earlier plan")
+        parts.append(f"{self.known} known from trials that ran")
         return "\n".join([", ".join(parts), *(f"not estimated: {problem}" for problem in self.problems)])
 
 
@@ -76,7 +81,8 @@ def estimated(spec: SweepSpec, records: TrialRecords) -> Estimate:
     """What the trials of `spec` without a result will take.
 
     A kind of trial is what costs the same: network, time steps, batch, rule and so on. Kinds that have run are known
-    from the records; of each other kind a few batches are run now, in a process of its own.
+    from the records; of each other kind a few batches are run now, in a process of its own, unless that was done
+    before.
     """
     plan = expand(spec)
     left: dict[str, list[tuple[Trial, Share]]] = {}
@@ -89,10 +95,18 @@ def estimated(spec: SweepSpec, records: TrialRecords) -> Estimate:
             left.setdefault(kind, []).append((trial, share))
         if (spent := _timed(trial, records)) is not None:
             seconds[kind] = spent
-    new = [kind for kind in left if kind not in seconds]
-    measured, problems = _measured({kind: left[kind][0] for kind in new})
     known = sum(kind in seconds for kind in left)
-    return _sum(left, seconds | measured, measured=len(measured), known=known, problems=problems)
+    speeds = KnownSpeeds()
+    new: dict[str, tuple[Trial, Share]] = {}
+    for kind in [kind for kind in left if kind not in seconds]:
+        if (found := speeds.get(kind)) is not None:
+            seconds[kind] = _epoch_s(left[kind][0][0], found)
+        else:
+            new[kind] = left[kind][0]
+    measured, problems = _measured(new, speeds)
+    remembered = len(left) - known - len(new)
+    counts = {"measured": len(measured), "remembered": remembered, "known": known}
+    return _sum(left, seconds | measured, counts, problems)
 
 
 def kind_of(config: TrialConfig, share: Share) -> str:
@@ -113,7 +127,14 @@ def _timed(trial: Trial, records: TrialRecords) -> float | None:
     return median(gaps) if gaps else None
 
 
-def _measured(kinds: Mapping[str, tuple[Trial, Share]]) -> tuple[dict[str, float], tuple[str, ...]]:
+def _epoch_s(trial: Trial, measured: Measurement) -> float:
+    """Seconds per epoch of such a trial, its start included."""
+    return measured.epoch_s + measured.start_s / trial.config.epochs
+
+
+def _measured(
+    kinds: Mapping[str, tuple[Trial, Share]], speeds: KnownSpeeds
+) -> tuple[dict[str, float], tuple[str, ...]]:
     absent = {kind: problem for kind, (trial, _) in kinds.items() if (problem := _absent(trial.config))}
     problems = list(dict.fromkeys(absent.values()))
     ready = {kind: job for kind, job in kinds.items() if kind not in absent}
@@ -123,7 +144,8 @@ def _measured(kinds: Mapping[str, tuple[Trial, Share]]) -> tuple[dict[str, float
     jobs = [(trial.config, share) for trial, share in ready.values()]
     for (kind, (trial, _)), found in zip(ready.items(), measure(jobs), strict=False):
         if isinstance(found, Measurement):
-            seconds[kind] = found.epoch_s + found.start_s / trial.config.epochs
+            seconds[kind] = _epoch_s(trial, found)
+            speeds.keep(kind, found)
         else:
             problems.append(f"{trial.label}: {found}")
     return seconds, tuple(problems)
@@ -139,9 +161,7 @@ def _absent(config: TrialConfig) -> str | None:
 def _sum(
     left: Mapping[str, Sequence[tuple[Trial, Share]]],
     seconds: Mapping[str, float],
-    *,
-    measured: int,
-    known: int,
+    counts: Mapping[str, int],
     problems: tuple[str, ...],
 ) -> Estimate:
     cpus = os.cpu_count() or 1
@@ -154,4 +174,4 @@ def _sum(
             longest = max(longest, spent)
             hours += spent * share.gpu / 3600
     trials = sum(map(len, left.values()))
-    return Estimate(trials, max(wall, longest), hours, measured, known, problems)
+    return Estimate(trials, max(wall, longest), hours, problems=problems, **counts)

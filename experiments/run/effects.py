@@ -1,6 +1,5 @@
 """Carries out what events change: records, display, tracking store and locks, in one fixed order."""
 
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -48,16 +47,17 @@ class Effects:
         """Records of all trials."""
         return self.results.records
 
-    def open(self, files: Mapping[str, str]) -> None:
-        """Begin to write: the plan, and the trials that are done already.
+    def open(self) -> None:
+        """Begin to write, if that has not happened: the plan, and the trials that are done already.
 
-        Args:
-            files: artifacts of the sweep, as text by path.
+        It waits for the tracking store. The first attempt at a trial comes here, so that workers start meanwhile and
+        nothing is trained for a store that cannot be opened.
 
         Raises:
             experiments.tracking.writer.StoreError: the tracking store cannot be opened.
         """
-        self.tracking.describe(files)
+        if self.tracking.has_begun:
+            return
         self.tracking.begin(say=self.display.print)
         self._write_plan(self.state.plan)
         for one in self.state:
@@ -67,7 +67,8 @@ class Effects:
     def grow(self, plan: SweepPlan) -> None:
         """The sweep has a larger plan: it is written before a trial of it starts."""
         self.tracking.extend(plan)
-        self._write_plan(plan)
+        if self.tracking.has_begun:
+            self._write_plan(plan)
 
     def apply(self, change: Change) -> None:
         """Carry out a change.
@@ -77,6 +78,7 @@ class Effects:
         epochs and its evaluation lacks nothing but its end, which the next run adds. The tracking store is filled from
         the records, so the next run writes what it lacks.
         """
+        self.open()
         trial, records = change.trial, self.records
         if change.attempt is not None:
             begin = records.begin if change.attempt.resumed is None else records.resume

@@ -129,7 +129,7 @@ def _run(
 
             train(effects, resume, ending, request, fail_fast=fail_fast)
         else:
-            effects.open({})
+            effects.open()
         has_ended = state.done + state.failed == len(state.plan.trials)
         if has_ended or (fail_fast and state.failed) or not ending.is_asked:
             status = Status.FAILED if state.failed else Status.FINISHED

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from importlib import import_module
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from experiments.cluster import nodes
@@ -17,7 +19,6 @@ from experiments.run.driver import Driver
 from experiments.run.effects import Effects
 from experiments.run.population import Population
 from experiments.run.queue import TaskQueue
-from experiments.run.ray_tune import Workers, run_trials
 from experiments.run.resume import ResumePolicy
 from experiments.run.state import SweepState
 from experiments.run.variant_source import FixedPlan, VariantSource
@@ -40,19 +41,22 @@ def train(effects: Effects, resume: ResumePolicy, ending: Ending, request: StopR
         UserError: the sweep asks for more than there is, or the machines share no folder of results.
         experiments.tracking.writer.StoreError: the tracking store cannot be opened; nothing was started.
     """
+    Thread(target=import_module, args=("experiments.run.ray_tune",), name="imports", daemon=True).start()
     with nodes.connected(ending), suppress(Interrupted):
         unless_lost(lambda: _train(effects, resume, ending, request, fail_fast=fail_fast), ending)
 
 
 def _train(effects: Effects, resume: ResumePolicy, ending: Ending, request: StopRequest, *, fail_fast: bool) -> None:
     """Train, connected to a cluster."""
+    from experiments.run.ray_tune import Workers, run_trials  # Tune's imports take as long as Ray's start
+
     spec, state, results = effects.spec, effects.state, effects.results
     gpu = _gpu(effects, ending)
     nodes.check_shares(shares(spec.resources, gpu=gpu))
     if len(nodes.nodes()) > 1:
         refuse_unshared(results.root, nodes.on_every_node)
         _refuse_other_code()
-    effects.open(artifacts.of_cluster(nodes.nodes()))
+    effects.tracking.describe(artifacts.of_cluster(nodes.nodes()))
     queue = TaskQueue(retries=spec.retries)
     source = variant_source(spec, state, queue, resume)
     driver = Driver(state, queue, source, resume, effects, ending, gpu=gpu, fail_fast=fail_fast)
@@ -64,6 +68,7 @@ def _train(effects: Effects, resume: ResumePolicy, ending: Ending, request: Stop
         folder=results.root / "ray" / spec.name,
         ending=ending,
     )
+    effects.open()  # no trial was attempted if other sweeps have trained all of them meanwhile
 
 
 def variant_source(spec: SweepSpec, state: SweepState, queue: TaskQueue, resume: ResumePolicy) -> VariantSource:

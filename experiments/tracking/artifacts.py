@@ -3,8 +3,9 @@
 import json
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
-from importlib.metadata import distributions, version
+from importlib.metadata import Distribution, distributions, version
 from typing import Any
 
 from experiments.planning.plan import SweepPlan
@@ -35,7 +36,7 @@ def of_sweep(plan: SweepPlan, spec: str) -> dict[str, str]:
 
 def of_process() -> dict[str, str]:
     """The packages and the machine of this process, and the difference of its code from the commit."""
-    packages = {found.metadata["Name"]: found.version for found in distributions()}
+    packages = dict(_name_and_version(found) for found in distributions())
     environment = {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -47,6 +48,13 @@ def of_process() -> dict[str, str]:
     if diff:
         files[DIFF] = diff if len(diff) <= LONGEST_DIFF else f"{len(diff)} characters: too long to keep\n"
     return files
+
+
+def _name_and_version(package: Distribution) -> tuple[str, str]:
+    """From the first lines of its metadata: to parse those of all packages takes a second."""
+    text = package.read_text("METADATA") or package.read_text("PKG-INFO") or ""
+    head = dict(re.findall(r"^(Name|Version): (.*)$", text.partition("\n\n")[0], re.MULTILINE))
+    return head.get("Name", "unknown"), head.get("Version", "unknown")
 
 
 def of_cluster(nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import warnings
 from contextlib import closing, suppress
+from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +17,7 @@ from analysis.store.uri import set_up_mlflow
 from experiments.tracking.addresses import correct_addresses
 from ottt.errors import command, first_line
 from ottt.files import locked, replacing
+from ottt.user_cache import remembered
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -105,15 +107,28 @@ def _damage(path: Path, wait_s: float) -> str | None:
 
 def _make(path: Path) -> None:
     """Make an empty store: a process killed while MLflow creates tables must leave no partial one."""
-    from mlflow.tracking import MlflowClient
-
     for suffix in (*LOGS, SHARED):  # a log that outlived its file would be merged into this one
         path.with_name(f"{path.name}{suffix}").unlink(missing_ok=True)
+    name = f"mlflow-{version('mlflow')}.db"
+    with remembered(name, _make_tables, is_sound=_is_sound) as empty, replacing(path) as partial:
+        shutil.copyfile(empty, partial)
+
+
+def _make_tables(path: Path) -> None:
+    """Make an empty store with MLflow itself, whose migrations take 3 s of processor time."""
+    from mlflow.tracking import MlflowClient
+
     with TemporaryDirectory() as folder:  # of another name each time: MLflow makes tables once per name and process
         made = Path(folder) / "mlflow.db"
         disconnect(MlflowClient(sqlite_uri(made)))
-        with replacing(path) as partial:
-            shutil.copyfile(made, partial)
+        shutil.copyfile(made, path)
+
+
+def _is_sound(path: Path) -> bool:
+    try:
+        return _damage(path, wait_s=0.0) is None
+    except sqlite3.Error:
+        return False
 
 
 def identity(store: str) -> tuple[int, int] | None:

@@ -8,10 +8,12 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from analysis.store.addresses import local_path
 from analysis.store.points import restored
 from experiments.results.trial_records import Epoch, Record
 from experiments.tracking.redact import holds_secret, redacted, redactor
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
-MAX_METRICS = 1000  # per request, as MLflow limits them
-MAX_PARAMS = 100
+MAX_METRICS = 900  # per request: MLflow allows 1000 entries ...
+MAX_PARAMS = 100  # ... of them so many params
 MAX_DIGEST = 36  # characters
 
 TIMED = ("time/", "perf/", "mem/")  # metrics that differ when the same trial is run again
@@ -45,6 +47,7 @@ class RunWriter:
     status: str
     started: int  # ms since 1970
     ended: int | None
+    artifacts: str  # URI of the run's artifacts
     tags: dict[str, str]
     params: set[str] = field(default_factory=set)
     metrics: set[str] = field(default_factory=set)
@@ -62,6 +65,7 @@ class RunWriter:
             info.status,
             info.start_time,
             info.end_time,
+            info.artifact_uri,
             dict(data.tags),
             set(data.params),
             set(data.metrics),
@@ -75,7 +79,8 @@ class RunWriter:
         """Make a run in an experiment; `started`: ms since 1970, None: now."""
         name, tags = redacted(name), _without_secrets(tags)
         created = client.create_run(experiment, start_time=started, tags=tags, run_name=name)
-        return cls(client, created.info.run_id, name, "RUNNING", created.info.start_time, None, tags)
+        info = created.info
+        return cls(client, info.run_id, name, "RUNNING", info.start_time, None, info.artifact_uri, tags)
 
     def has(self, tags: Mapping[str, str], *, ended: int) -> bool:
         """Whether the run ended at `ended` with these tags: they are written last, so that it is complete."""
@@ -100,26 +105,22 @@ class RunWriter:
             self.client.update_run(self.id, name=name)
             self.name = name
 
-    def add_params(self, config: Mapping[str, Any]) -> None:
-        """Add missing params; MLflow cannot change the others, and the trial's hash covers all that matters."""
-        from mlflow.entities import Param
+    def add(self, config: Mapping[str, Any], epochs: Iterable[Epoch]) -> None:
+        """Add the params and points that are missing, in as few requests as possible.
 
-        redact = redactor()
-        missing = [Param(key, redact(str(value))) for key, value in config.items() if key not in self.params]
-        for batch in _batches(missing, MAX_PARAMS):
-            self.client.log_batch(self.id, params=batch)
-        self.params |= config.keys()
+        MLflow cannot change a param that is there, and the trial's hash covers all that matters.
+        """
+        from mlflow.entities import Metric, Param
 
-    def add_metrics(self, epochs: Iterable[Epoch]) -> None:
-        """Add the points that are missing."""
-        from mlflow.entities import Metric
-
-        points = self._load_points()
-        missing = [entry for entry in _points_of(epochs) if entry[0] not in points]
-        for batch in _batches(missing, MAX_METRICS):
-            metrics = [Metric(key, value, time, step) for (key, step), value, time in batch]
-            self.client.log_batch(self.id, metrics=metrics)
-            points |= {point: value for point, value, _ in batch}
+        redact, points = redactor(), self._load_points()
+        params = [Param(key, redact(str(value))) for key, value in config.items() if key not in self.params]
+        metrics = [entry for entry in _points_of(epochs) if entry[0] not in points]
+        batches = zip_longest(_batches(params, MAX_PARAMS), _batches(metrics, MAX_METRICS), fillvalue=())
+        for some_params, some_metrics in batches:
+            values = [Metric(key, value, time, step) for (key, step), value, time in some_metrics]
+            self.client.log_batch(self.id, params=some_params, metrics=values)
+            self.params |= {param.key for param in some_params}
+            points |= {point: value for point, value, _ in some_metrics}
 
     def add_data(self, name: str, digest: str) -> None:
         """Add the data set as an input of the run."""
@@ -135,14 +136,11 @@ class RunWriter:
         """Add artifacts by their path; one of the same path is replaced."""
         if not files:
             return
-        redact = redactor()
+        if (here := local_path(self.artifacts)) is not None:  # MLflow would look the run up, and copy
+            _write(files, here)
+            return
         with TemporaryDirectory() as folder:
-            for name, content in files.items():
-                if isinstance(content, str) and name != PLAN_ARTIFACT:
-                    content = redact(content)
-                path = Path(folder) / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content.encode() if isinstance(content, str) else content)
+            _write(files, Path(folder))
             self.client.log_artifacts(self.id, folder)
 
     def add_file(self, file: Path, folder: str) -> None:
@@ -173,6 +171,16 @@ class RunWriter:
             histories = (self.client.get_metric_history(self.id, key) for key in self.metrics)
             self.points = {(point.key, point.step): point.value for history in histories for point in history}
         return self.points
+
+
+def _write(files: Mapping[str, str | bytes], folder: Path) -> None:
+    redact = redactor()
+    for name, content in files.items():
+        if isinstance(content, str) and name != PLAN_ARTIFACT:
+            content = redact(content)
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def _without_secrets(tags: Mapping[str, str]) -> dict[str, str]:

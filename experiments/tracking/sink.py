@@ -125,8 +125,7 @@ class MlflowSink:
             run = self._create(name, tags, _ms(record.started))
             self._runs[trial.trial] = run
         run.rename(name)
-        run.add_params(record.config)
-        run.add_metrics(epochs)
+        run.add(record.config, epochs)
         if record.data_digest is not None:
             run.add_data(str(record.config["data.name"]), record.data_digest)
         if record.settled:

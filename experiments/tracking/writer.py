@@ -65,6 +65,11 @@ class BackgroundWriter:
             ) from self._failure
         self._permitted.set()
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether it may write."""
+        return self._permitted.is_set()
+
     def describe(self, files: Mapping[str, str]) -> None:
         """Add artifacts to the parent run; to be called before `begin`."""
         self._sink.files = files

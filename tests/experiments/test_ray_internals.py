@@ -12,14 +12,17 @@ import pytest
 import ray
 
 from experiments.cluster.check import check
-from experiments.ray_internals import draining_nodes, end_monitor, has_autoscaler, launcher_check, same_imports
+from experiments.ray_internals import bare_instance, draining_nodes, has_autoscaler, launcher_check, same_imports
 
 ROOT = Path(__file__).parents[2]
 
+API_SERVER = {"self": None, "include_dashboard": False, "raise_on_failure": False}
 INTERFACES: list[tuple[str, str, dict[str, Any], str]] = [
     ("ray._private.state", "state.get_draining_nodes", {}, "draining_nodes"),
-    ("ray._private.worker", "_global_node", {}, "end_monitor"),
-    ("ray._private.node", "Node.kill_monitor", {"self": None, "check_alive": False}, "end_monitor"),
+    ("ray._private.node", "Node.start_api_server", API_SERVER, "bare_instance"),
+    ("ray._private.node", "Node.start_monitor", {"self": None}, "bare_instance"),
+    ("ray._private.node", "Node.start_log_monitor", {"self": None}, "bare_instance"),
+    ("ray._private.utils", "get_dashboard_dependency_error", {}, "bare_instance"),
     ("ray.job_config", "JobConfig", {"_py_driver_sys_path": []}, "same_imports"),
     ("ray.autoscaler.v2.utils", "is_autoscaler_v2", {"fetch_from_server": True}, "has_autoscaler"),
     ("ray.autoscaler._private.util", "prepare_config", {"config": {}}, "launcher_check"),
@@ -30,14 +33,18 @@ INTERFACES: list[tuple[str, str, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("module", "name", "arguments", "function"), INTERFACES)
 def test_ray_has_the_interface(module: str, name: str, arguments: dict[str, Any], function: str) -> None:
     try:
-        found = reduce(getattr, name.split("."), import_module(module))
-        if callable(found):
-            signature(found).bind(**arguments)
+        interface = found(module, name)
+        if callable(interface):
+            signature(interface).bind(**arguments)
     except (ImportError, AttributeError, TypeError) as error:
         pytest.fail(
             f"Ray {ray.__version__} lacks {module}.{name} as experiments/ray_internals.py calls it ({error}):"
             f" adapt {function}(), which now takes its fallback"
         )
+
+
+def found(module: str, name: str) -> Any:
+    return reduce(getattr, name.split("."), import_module(module))
 
 
 def break_interface(monkeypatch: pytest.MonkeyPatch, module: str, name: str, kind: str) -> None:
@@ -65,27 +72,20 @@ def test_without_the_state_no_node_drains(monkeypatch: pytest.MonkeyPatch, kind:
     assert draining_nodes() == frozenset()
 
 
-class NodeWithoutMonitor:
-    """A node of a Ray that renamed `kill_monitor`."""
+UNUSED = [(module, name) for module, name, _, function in INTERFACES if function == "bare_instance"]
 
 
-class NodeOfOtherParameters:
-    """A node of a Ray whose `kill_monitor` takes other parameters."""
-
-    def kill_monitor(self) -> None:
-        raise AssertionError("called with a parameter that it lacks")
-
-
-@pytest.mark.parametrize("node", [NodeWithoutMonitor(), NodeOfOtherParameters()])
-def test_a_monitor_that_cannot_be_ended_keeps_running(monkeypatch: pytest.MonkeyPatch, node: object) -> None:
-    monkeypatch.setattr("ray._private.worker._global_node", node)
-    end_monitor()
-
-
+@pytest.mark.parametrize(("module", "name"), UNUSED)
 @pytest.mark.parametrize("kind", ["module", "attribute"])
-def test_without_the_worker_module_the_monitor_keeps_running(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    break_interface(monkeypatch, "ray._private.worker", "_global_node", kind)
-    end_monitor()
+def test_a_service_that_cannot_be_left_out_starts(
+    monkeypatch: pytest.MonkeyPatch, module: str, name: str, kind: str
+) -> None:
+    others = [(there, other) for there, other in UNUSED if other != name and (there != module or kind == "attribute")]
+    break_interface(monkeypatch, module, name, kind)
+    before = [found(*other) for other in others]
+    with bare_instance():
+        assert all(found(*other) is not one for other, one in zip(others, before, strict=True))
+    assert [found(*other) for other in others] == before
 
 
 @KINDS

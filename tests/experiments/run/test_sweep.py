@@ -181,7 +181,7 @@ def test_plan_and_status_show_what_is_done(story: Story) -> None:
     planned = story.place.ottt("sweep", "plan", "tiny.yaml", "seeds=3").stdout.splitlines()
     assert planned[-2] == "tiny: 4 of 6 trials done"
     assert planned[-1].startswith("to run: 2 trials, about ")
-    assert planned[-1].endswith("0 kinds of trial measured now, 2 known from trials that ran")
+    assert planned[-1].endswith("0 kinds of trial measured now, 0 by an earlier plan, 2 known from trials that ran")
     status = json.loads(story.place.ottt("sweep", "status", "tiny", "--json").stdout)
     assert status["done"] == 4
     assert status["running"] is False

@@ -8,12 +8,20 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 OPEN = """
 import sys, time
 from experiments.tracking.connection import connect
 time.sleep(max(0.0, float(sys.argv[2]) - time.time()))  # all at once
 print(len(connect(sys.argv[1]).search_experiments()))
 """
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No tables that MLflow made before."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def test_processes_that_open_a_new_store_together_all_succeed(tmp_path: Path) -> None:
@@ -46,5 +54,6 @@ def test_a_process_that_is_killed_while_it_makes_a_store_leaves_nothing_in_the_w
     process.kill()
     process.communicate()
     assert not store.exists()
+    assert list((tmp_path / "cache" / "ottt").glob("mlflow*")) == []
     again = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert (again.returncode, again.stdout.strip()) == (0, "1"), again.stderr

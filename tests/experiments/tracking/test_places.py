@@ -14,6 +14,7 @@ from analysis.report.origin import Origin
 from analysis.search import search
 from experiments.cli.mlflow import app
 from experiments.results.folder import Results
+from experiments.tracking import connection
 from experiments.tracking.sink import MlflowSink
 from ottt.schema import Status
 from tests.analysis.store.test_sqlite import ODD_NAMES
@@ -77,3 +78,29 @@ def test_the_printed_command_names_the_folder(tmp_path: Path, name: str, monkeyp
     stub = told.replace(f"exec {sys.executable} -m mlflow server", f'exec {sys.executable} -c "{code}"')
     done = subprocess.run(["sh", "-c", stub], cwd="/", capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [str(folder), Results(folder).store]
+
+
+def test_the_tables_of_a_new_store_are_made_once_per_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    original, made = connection._make_tables, []
+
+    def make_tables(path: Path) -> None:
+        made.append(path)
+        original(path)
+
+    monkeypatch.setattr(connection, "_make_tables", make_tables)
+
+    def write_new(name: str) -> list[str]:
+        new = MlflowSink(plan([2.0]), "", HERE, store=Results(tmp_path / name).store, artifacts=None)
+        new.connect()
+        new.open()
+        new.close(Status.FINISHED)
+        return load.runs("sweep", store=new.store)["status"].tolist()
+
+    assert [write_new("first"), write_new("second")] == 2 * [["missing", "missing"]]
+    assert len(made) == 1
+    [empty] = (tmp_path / "cache" / "ottt").glob("mlflow-*.db")
+    empty.write_bytes(empty.read_bytes()[:5000])
+    assert write_new("third") == ["missing", "missing"]
+    assert len(made) == 2
