@@ -18,6 +18,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from ottt.functional.kernels import state_dtype
 from ottt.modules import Spikes, Synapse
 
 PJ_PER_AC = 0.9
@@ -53,9 +54,18 @@ class OperationMeter:
         assert isinstance(layer, Synapse)
         connections = output.numel() * layer.weight[0].numel()  # of the whole batch
         if isinstance(inputs[0], Spikes):
-            self.synops += connections * inputs[0].s.mean(dtype=torch.float64)
+            self.synops += connections * (spike_count(inputs[0].s) / inputs[0].s.numel())
         else:
             self.macs += connections
+
+
+def spike_count(s: Tensor) -> Tensor:
+    """Sum of spikes [B,C,H,W] or [B,N], a float64 scalar, without a float64 copy of every image.
+
+    An image is summed in float32 at least, which is exact up to 2^24 spikes, and up to 2^22 after 2x2 pooling.
+    """
+    per_image = s.sum((2, 3), dtype=state_dtype(s)) if s.dim() == 4 else s
+    return per_image.sum(dtype=torch.float64)
 
 
 def energy_nj(synops: float, macs: float) -> float:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ottt.config.trial import TrialConfig
 from ottt.evalreport import EvalReport
-from ottt.evaluation.energy import OperationMeter, energy_nj
+from ottt.evaluation.energy import OperationMeter, energy_nj, spike_count
 from ottt.functional.kernels import EAGER, Kernels
 from ottt.functional.precision import DTYPES, float32_products
 from ottt.loss import step_loss
@@ -75,7 +75,7 @@ def _one_batch(
             out, state = net.step(net.encode(inputs[:, t], context) if still is None else still, state, context)
             outs.append(out)
             losses.append(step_loss(out, labels, time_steps=config.T, mse_weight=config.loss.mse_weight))
-            spikes.append(torch.stack([layer.s.sum(dtype=torch.float64) for layer in state]))
+            spikes.append(torch.stack([spike_count(layer.s) for layer in state]))
     assert state is not None
     neurons_L = torch.tensor([layer.s[0].numel() for layer in state], dtype=torch.float64)
     for t in range(config.T, max((config.T, *config.T_eval))):

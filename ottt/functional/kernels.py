@@ -32,15 +32,15 @@ def fire(
     x: Tensor, u: Tensor | None, decay: float, v_threshold: float, v_reset: float | None, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Spikes as `dtype`, the potential after the reset, and the one that `spike_gradient` reads; see `lif_step`."""
-    x = x.to(state_dtype(x))
+    x = converted(x, state_dtype(x))
     u_now = x if u is None else torch.add(x, u, alpha=decay)
-    fired = u_now >= v_threshold
     if v_reset is not None:
+        fired = u_now >= v_threshold
         return fired.to(dtype), torch.where(fired, v_reset, u_now), u_now
-    s = fired.to(u_now.dtype)
+    s = torch.ge(u_now, v_threshold, out=torch.empty_like(u_now))
     # After a soft reset u[t] follows from values that are kept anyway: the backward pass needs no further buffer.
-    u_next = torch.sub(u_now, s, alpha=v_threshold)
-    return s.to(dtype), u_next, u_next
+    u_next = torch.sub(u_now, s, alpha=v_threshold) if u is None else u_now.sub_(s, alpha=v_threshold)
+    return converted(s, dtype), u_next, u_next
 
 
 def spike_gradient(
@@ -55,20 +55,25 @@ def spike_gradient(
 ) -> Tensor:
     """dL/ds times the surrogate's derivative, as `dtype`; `u` is u'[t] after a soft reset, else u[t]."""
     above = torch.add(u, s, alpha=v_threshold).sub_(v_threshold) if soft else u - v_threshold
-    return derivative(above, alpha).mul_(grad_s).to(dtype)
+    return converted(derivative(above, alpha).mul_(grad_s), dtype)
 
 
 def update_trace(s: Tensor, a: Tensor, decay: float | Tensor) -> tuple[Tensor, Tensor]:
     """The next trace, in full precision and in that of the spikes; see `ottt.functional.lif.trace_step`."""
     full = state_dtype(s)
-    s_full, a = s.to(full), a.to(full)
+    s_full, a = converted(s, full), converted(a, full)
     kept = torch.addcmul(s_full, a, decay) if isinstance(decay, Tensor) else torch.add(s_full, a, alpha=decay)
-    return kept, kept.to(s.dtype)
+    return kept, converted(kept, s.dtype)
 
 
 def state_dtype(x: Tensor) -> torch.dtype:
     """Precision of the neurons' state: that of their input, float32 at least."""
     return torch.promote_types(x.dtype, torch.float32)
+
+
+def converted(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """`x` as `dtype`. The call of `to` that changes nothing would cost as much as adding two small tensors."""
+    return x if x.dtype == dtype else x.to(dtype)
 
 
 EAGER = Kernels(fire, spike_gradient, update_trace)

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ottt.functional.kernels import EAGER, Kernels, state_dtype
+from ottt.functional.kernels import EAGER, Kernels, converted, state_dtype
 from ottt.functional.surrogate import Curve, sigmoid
 
 
@@ -47,7 +47,7 @@ class _LifStep(torch.autograd.Function):
             grad_x = through if grad_x is None else grad_x.add_(through)
         to_u = grad_x is not None and ctx.needs_input_grad[1]
         from_u = decay * grad_x if to_u else None
-        return None if grad_x is None else grad_x.to(dtype), from_u, None, None, None, None, None, None, None
+        return None if grad_x is None else converted(grad_x, dtype), from_u, None, None, None, None, None, None, None
 
 
 def lif_step(
@@ -77,7 +77,7 @@ def lif_step(
         decay: 1 - 1/tau for a time constant of tau steps; 1 for integrate-and-fire.
         v_threshold: potential at which a neuron fires.
         v_reset: potential after a spike, or None.
-        derivative: surrogate of the derivative of H; must return a new tensor.
+        derivative: surrogate of the derivative of H; may overwrite its argument, and its result is overwritten.
         alpha: parameter of the surrogate.
         dtype: type of the spikes; None: that of the potential.
         kernels: plain or compiled.

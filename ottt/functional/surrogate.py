@@ -20,7 +20,7 @@ TAIL = 1e-20  # surrogates that vanish exponentially are set to zero below this
 
 
 class Surrogate(NamedTuple):
-    """A primitive and its derivative, both elementwise in x with parameter alpha."""
+    """A primitive and its derivative, both elementwise in x with parameter alpha; the derivative can overwrite x."""
 
     primitive: Curve
     derivative: Curve
@@ -28,8 +28,8 @@ class Surrogate(NamedTuple):
 
 def sigmoid(x: Tensor, alpha: float) -> Tensor:
     """alpha sig(alpha x) (1 - sig(alpha x)); the paper's choice, with alpha = 4."""
-    sig = _without_tail(torch.mul(x, alpha).sigmoid_())
-    return torch.addcmul(sig, sig, sig, value=-1).mul_(alpha)
+    sig = _without_tail(x.mul_(alpha).sigmoid_())
+    return sig.addcmul_(sig, sig, value=-1).mul_(alpha)
 
 
 def atan(x: Tensor, alpha: float) -> Tensor:
@@ -49,7 +49,7 @@ def rectangle(x: Tensor, alpha: float) -> Tensor:
 
 def gaussian(x: Tensor, alpha: float) -> Tensor:
     """alpha / sqrt(pi) exp(-(alpha x)^2), the derivative of the error function's step."""
-    return _without_tail(torch.mul(x, alpha).square_().neg_().exp_()).mul_(alpha / math.sqrt(math.pi))
+    return _without_tail(x.mul_(alpha).square_().neg_().exp_()).mul_(alpha / math.sqrt(math.pi))
 
 
 def fast_sigmoid(x: Tensor, alpha: float) -> Tensor:

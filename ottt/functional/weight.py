@@ -19,7 +19,7 @@ class _Standardize(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, w_FCKK: Tensor, gain_F111: Tensor) -> Tensor:
         var, mean = torch.var_mean(w_FCKK, dim=_INPUTS, keepdim=True)
-        r = torch.rsqrt(var * w_FCKK[0].numel() + EPS)
+        r = torch.rsqrt(var * w_FCKK.shape[1:].numel() + EPS)
         ctx.save_for_backward(w_FCKK, gain_F111, mean, r)
         return (w_FCKK - mean).mul_(gain_F111 * r)
 
@@ -27,7 +27,7 @@ class _Standardize(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
         w, gain, mean, r = ctx.saved_tensors
         (grad_y,) = grads
-        n = w[0].numel()
+        n = w.shape[1:].numel()
         c = w - mean
         s = (grad_y * c).sum(_INPUTS, keepdim=True)
         grad_w = (grad_y - grad_y.mean(_INPUTS, keepdim=True)).mul_(gain * r)

@@ -1,5 +1,7 @@
 """The base class of networks: the interface that update rules and the evaluation use."""
 
+from functools import cached_property
+
 from torch import Tensor, nn
 
 from ottt.errors import UserError
@@ -32,6 +34,11 @@ class Network(nn.Module):
     def neurons(self) -> list[tuple[str, Neuron]]:
         """Name and module of every layer of neurons, in the order of the state's entries."""
         return [(name, module) for name, module in self.named_modules() if isinstance(module, Neuron)]
+
+    @cached_property
+    def neuron_layers(self) -> int:
+        """Number of layers of neurons, counted once: every time step needs it."""
+        return len(self.neurons)
 
     def reference_names(self) -> dict[str, str]:
         """The name of each parameter and buffer in checkpoints of the original implementation.

@@ -173,7 +173,7 @@ class NFResNet(Network):
     def step(self, current: Tensor, state: State | None, context: Context) -> tuple[Tensor, State]:
         """See `Network.step`."""
         x, after = current, []
-        before = states_of(state, len(self.neurons))
+        before = states_of(state, self.neuron_layers)
         for block in self.blocks:
             x, now = block(x, before, context)
             after += now

@@ -100,14 +100,16 @@ class VGG(Network):
         top = len(self.convs)
         if self.feedback is not None and state is not None:
             x = x + self.feedback(on_both(_upsample, Spikes(state[top].s, state[top].a)), context)
-        before = states_of(state, len(self.neurons))
-        for i in range(top + 1):
-            spikes, now = self.spike_layers[i](self.norms[i](x), next(before), context)
+        before = states_of(state, self.neuron_layers)
+        for neuron, norm, pooled, conv in zip(
+            self.spike_layers, self.norms, self.pooled, (*self.convs, None), strict=True
+        ):
+            spikes, now = neuron(norm(x), next(before), context)
             after.append(now)
-            if self.pooled[i]:
+            if pooled:
                 spikes = on_both(halve, spikes)
-            if i < top:
-                x = self.convs[i](spikes, context)
+            if conv is not None:
+                x = conv(spikes, context)
         features = dropped(self, on_both(global_mean, spikes), self.dropout, context)
         if self.hidden is not None and self.hidden_spikes is not None:
             features, now = self.hidden_spikes(self.hidden(features, context), next(before), context)

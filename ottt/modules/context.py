@@ -100,20 +100,26 @@ class Context:
         self.kernels = kernels
         self.generator = generator
         self._cut = cut
+        self._making = False  # whether a shared tensor is being computed, whose graph then extends into others
         self._shared: dict[nn.Module, tuple[Tensor, Tensor]] = {}
         self._lowered: dict[nn.Module, Tensor] = {}
         self._masks: dict[nn.Module, Tensor] = {}
         self._dropped: dict[nn.Module, bool] = {}
 
     def shared(self, owner: nn.Module, make: Callable[[], Tensor]) -> Tensor:
-        """The result of `make()`, called once per owner and update."""
+        """The result of `make()`, called once per owner and update; `make` can ask for shared tensors itself."""
         if owner not in self._shared:
-            # Cut tensors serve steps with and without a backward pass, so they always need a graph.
-            with torch.set_grad_enabled(self._cut or torch.is_grad_enabled()):
-                live = make()
+            outer, self._making = self._making, True
+            try:
+                # Cut tensors serve steps with and without a backward pass, so they always need a graph.
+                with torch.set_grad_enabled(self._cut or torch.is_grad_enabled()):
+                    live = make()
+            finally:
+                self._making = outer
             leaf = live.detach().requires_grad_(live.requires_grad) if self._cut else live
             self._shared[owner] = live, leaf
-        return self._shared[owner][1]
+        live, leaf = self._shared[owner]
+        return live if self._making else leaf
 
     def lowered(self, owner: nn.Module, exact: Tensor, dtype: torch.dtype) -> Tensor:
         """`exact` as `dtype`, converted once per owner and update.
@@ -127,10 +133,9 @@ class Context:
 
     def push_back(self) -> None:
         """Propagate the gradients of the shared tensors to the parameters, and discard the tensors."""
-        # Later entries can depend on earlier ones, so their gradients are propagated first.
-        for live, leaf in reversed(self._shared.values()):
-            if live is not leaf and leaf.grad is not None:
-                live.backward(leaf.grad)
+        reached = [(live, leaf) for live, leaf in self._shared.values() if live is not leaf and leaf.grad is not None]
+        if reached:
+            torch.autograd.backward([live for live, _ in reached], [leaf.grad for _, leaf in reached])
         self._shared.clear()
         self._lowered.clear()
 

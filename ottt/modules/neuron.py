@@ -15,15 +15,16 @@ class Neuron(nn.Module):
         super().__init__()
         self.config = config
         self.derivative = SURROGATES[config.surrogate.name].derivative
+        self.decay, self.decay_of_trace = config.decay, config.decay_of_trace
 
     def forward(self, x: Tensor, state: NeuronState | None, context: Context) -> tuple[Spikes, NeuronState]:
         """One time step for input current `x`, [B,...]; see `ottt.functional.lif`. Dropout precedes the trace."""
         config = self.config
-        u_before = None if state is None else state.u
+        u_before, _, a_before, e_before = (None, None, None, None) if state is None else state
         s, u = lif_step(
             x,
             u_before,
-            decay=config.decay,
+            decay=self.decay,
             v_threshold=config.v_threshold,
             v_reset=config.v_reset,
             derivative=self.derivative,
@@ -35,10 +36,10 @@ class Neuron(nn.Module):
             s = s * context.mask(self, s, config.dropout)
         a = sent = e = None
         if context.trace is not None:
-            decay = config.decay_of_trace if state is None or state.e is None else state.e
-            a, sent = trace_step(s, None if state is None else state.a, decay, kernels=context.kernels)
+            decay = self.decay_of_trace if e_before is None else e_before
+            a, sent = trace_step(s, a_before, decay, kernels=context.kernels)
         if context.trace == "ndot":
-            e = ndot_factor(u, u_before, config.decay_of_trace)
+            e = ndot_factor(u, u_before, self.decay_of_trace)
         return Spikes(s, sent), NeuronState(u, s, a, e)
 
     def extra_repr(self) -> str:

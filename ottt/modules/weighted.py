@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ottt.functional.kernels import converted
 from ottt.functional.trace import trace_conv2d, trace_linear
 from ottt.functional.weight import standardize
 from ottt.modules.context import Context, Spikes, on_both
@@ -44,15 +45,16 @@ class Synapse(nn.Module):
 
         It has the precision of the parameters, unless it is a convolution of spikes, whose output goes to neurons.
         """
-        dtype = context.dtype or self.weight.dtype
-        kernel, bias = self._kernel_for(context, dtype), self.bias.to(dtype)
+        exact = self.weight.dtype
+        dtype = context.dtype or exact
+        kernel, bias = self._kernel_for(context, dtype), converted(self.bias, dtype)
         if isinstance(x, Tensor):
-            y = self.apply_plain(x.to(dtype), kernel, bias)
+            y = self.apply_plain(converted(x, dtype), kernel, bias)
         elif x.a is None:
-            y = self.apply_plain(x.s.to(dtype), kernel, bias)
+            y = self.apply_plain(converted(x.s, dtype), kernel, bias)
         else:
-            y = self.apply_traced(x.s.to(dtype), x.a.to(dtype), kernel, bias)
-        return y if isinstance(x, Spikes) and y.dim() == 4 else y.to(self.weight.dtype)
+            y = self.apply_traced(converted(x.s, dtype), converted(x.a, dtype), kernel, bias)
+        return y if isinstance(x, Spikes) and y.dim() == 4 else converted(y, exact)
 
     def apply_plain(self, x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
         """The output for a plain tensor, with torch's own gradient."""
@@ -146,7 +148,7 @@ def halve(x_BCHW: Tensor) -> Tensor:
 
 def global_mean(x_BCHW: Tensor) -> Tensor:
     """Global average pooling [B,C,H,W] -> [B,C]."""
-    return x_BCHW.mean((2, 3))
+    return F.avg_pool2d(x_BCHW, x_BCHW.shape[2:]).flatten(1)
 
 
 def dropped(owner: nn.Module, spikes: Spikes, p: float, context: Context) -> Spikes:
