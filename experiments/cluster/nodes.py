@@ -1,6 +1,5 @@
 """The Ray cluster that a sweep runs on: connecting, its machines, tasks on them."""
 
-import gc
 import logging
 import os
 import sys
@@ -15,6 +14,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from experiments.cluster.access import refuse_silent
 from experiments.cluster.liveness import Service, watched
 from experiments.cluster.own_instance import own_instance
+from experiments.garbage_collection import collection_paused
 from experiments.interrupt import Ending, Interrupted, signal_handlers_kept
 from experiments.ray_internals import bare_instance, has_autoscaler, same_imports
 from experiments.sweep_spec.run_settings import Share
@@ -61,8 +61,8 @@ def connected(ending: Ending | None = None) -> Iterator[None]:
                 yield
         finally:
             if not ending.gone.is_set() and all(service.answers for service in services):  # else Ray would wait for it
-                gc.collect()  # Ray aborts if another thread collects one of its references during the shutdown
-                ray.shutdown()
+                with collection_paused():  # Ray aborts if another thread collects one of its references meanwhile
+                    ray.shutdown()
 
 
 def _start(address: str, folder: Path | None) -> None:

@@ -103,7 +103,7 @@ def _git_notes() -> list[str]:
 
 
 def _tracking(plan: SweepPlan, results: Results, provenance: Provenance) -> BackgroundWriter:
-    """The writer of the tracking store; it connects while trials and Ray are looked at."""
+    """The writer of the tracking store, not started yet."""
     sink = MlflowSink(
         plan,
         plan.spec.to_yaml(),
@@ -112,9 +112,7 @@ def _tracking(plan: SweepPlan, results: Results, provenance: Provenance) -> Back
         artifacts=results.artifacts,
         states=plan.spec.checkpoints.log,
     )
-    writer = BackgroundWriter(sink, results.records)
-    writer.start()
-    return writer
+    return BackgroundWriter(sink, results.records)
 
 
 def _run(
@@ -127,8 +125,10 @@ def _run(
         if state.pending() or _wants_variants(state.plan):
             from experiments.run.training import train
 
+            tracking.start()  # it connects while Ray starts, whose import comes first: neither is to wait for the other
             train(effects, resume, ending, request, fail_fast=fail_fast)
         else:
+            tracking.start()
             effects.open()
         has_ended = state.done + state.failed == len(state.plan.trials)
         if has_ended or (fail_fast and state.failed) or not ending.is_asked:

@@ -41,6 +41,7 @@ class BackgroundWriter:
         self._connected = threading.Event()
         self._permitted = threading.Event()
         self._closing = threading.Event()
+        self._wake = threading.Event()  # ends the wait between two writes
         self._final = Status.INTERRUPTED
         self._thread = threading.Thread(target=self._work, name="mlflow-writer", daemon=True)
 
@@ -83,6 +84,10 @@ class BackgroundWriter:
         """Write the record of `trial`, which has changed."""
         self._updates.put(trial)
 
+    def hurry(self) -> None:
+        """Write now what has changed, instead of at the next round."""
+        self._wake.set()
+
     def close(
         self, status: Status, *, say: Callable[[str], None] | None = None, leave: threading.Event | None = None
     ) -> str | None:
@@ -99,6 +104,7 @@ class BackgroundWriter:
             return None
         self._final = status
         self._closing.set()
+        self._wake.set()
         self._thread.join()
         if self._is_damaged():
             self._round(last=True)
@@ -134,7 +140,8 @@ class BackgroundWriter:
         self._permitted.wait()
         while not self._closing.is_set():
             self._round()
-            self._closing.wait(PERIOD_S)
+            self._wake.wait(PERIOD_S)
+            self._wake.clear()
         self._round(last=True)
 
     def _round(self, *, last: bool = False) -> None:
