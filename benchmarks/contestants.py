@@ -27,7 +27,18 @@ from ottt.models.base import Network
 from ottt.modules import Context, Conv2d, Linear, Spikes
 from ottt.rules import detached
 
-Step = Callable[[], object]
+
+@dataclass(frozen=True)
+class Contestant:
+    """What takes part in the benchmark.
+
+    Attributes:
+        step: trains one batch; gives the loss summed over time steps, if there is one.
+        parameters: of the network that it trains, in the order of ours; their gradients stay after a step.
+    """
+
+    step: Callable[[], Tensor | None]
+    parameters: tuple[nn.Parameter, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,35 +100,41 @@ class Convolution:
         return 2.0 * pixels * self.kernel[0] * self.kernel[1] * self.kernel[2] * self.kernel[3]
 
 
-def ours(case: Case) -> Step:
+def ours(case: Case) -> Contestant:
     config = case.config
     net = ottt.build_model(config, data=case.data).to(case.device, memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
     rule = ottt.build_rule(config, kernels=compiled(torch.device(case.device)))
     images, labels = case.inputs()
     images = images.contiguous(memory_format=torch.channels_last)
-    return lambda: rule.train_batch(net, optimizer, images, labels)
+
+    def step() -> Tensor:
+        return rule.train_batch(net, optimizer, images, labels).losses.sum()
+
+    return Contestant(step, tuple(net.parameters()))
 
 
-def unfused(case: Case) -> Step:
+def unfused(case: Case) -> Contestant:
     config = case.config
     net = _twice(ottt.build_model(config, data=case.data)).to(case.device)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
     images, labels = case.inputs()
 
-    def step() -> None:
-        context, state = _Unshared(trace="decay", dtype=DTYPES[case.precision]), None
+    def step() -> Tensor:
+        context, state, total = _Unshared(trace="decay", dtype=DTYPES[case.precision]), None, torch.zeros(())
         optimizer.zero_grad()
         for _ in range(case.time_steps):
             out, state = net(images, state, context)
-            step_loss(out, labels, time_steps=case.time_steps, mse_weight=0.05).backward()
-            state = detached(state)
+            loss = step_loss(out, labels, time_steps=case.time_steps, mse_weight=0.05)
+            loss.backward()
+            state, total = detached(state), total + loss.detach()
         optimizer.step()
+        return total
 
-    return step
+    return Contestant(step, tuple(net.parameters()))
 
 
-def jelly(case: Case) -> Step:
+def jelly(case: Case) -> Contestant:
     from spikingjelly.activation_based import functional, surrogate
     from spikingjelly.activation_based.learning.online_learning import ottt_online_training
     from spikingjelly.activation_based.model.spiking_vggws_ottt import ottt_spiking_vggws
@@ -134,15 +151,16 @@ def jelly(case: Case) -> Step:
     def loss(out: Tensor, target: Tensor) -> Tensor:
         return step_loss(out, target, time_steps=case.time_steps, mse_weight=0.05)
 
-    def step() -> None:
+    def step() -> Tensor:
         with torch.autocast(case.device, dtype) if dtype is not None else nullcontext():
-            ottt_online_training(net, optimizer, images_BTCHW, labels_BT, loss, online=False)
+            total, _ = ottt_online_training(net, optimizer, images_BTCHW, labels_BT, loss, online=False)
         functional.reset_net(net)
+        return torch.as_tensor(total)
 
-    return step
+    return Contestant(step, tuple(net.parameters()))
 
 
-def floor(case: Case) -> Step:
+def floor(case: Case) -> Contestant:
     dtype = DTYPES[case.precision] or torch.float32
     layers = convolutions(case)
 
@@ -162,7 +180,28 @@ def floor(case: Case) -> Step:
                 if t == 0 or not layer.first:
                     run(layer, x, w, g)
 
-    return step
+    return Contestant(step)
+
+
+def disagreement(mine: Contestant, other: Contestant) -> tuple[float, float]:
+    """Relative differences of the loss, and of the gradient of the worst parameter (L2 norm), in one step of both.
+
+    Both start from the weights of `mine`, with biases that let every layer fire, which untrained ones need not do.
+    """
+    kept = [p.detach().clone() for p in mine.parameters]
+    draw = torch.Generator(kept[0].device).manual_seed(0)
+    with torch.no_grad():
+        for p, q in zip(mine.parameters, other.parameters, strict=True):
+            if p.dim() == 1:
+                p.uniform_(0.1, 0.5, generator=draw)
+            q.copy_(p)
+    losses = [contestant.step() for contestant in (mine, other)]
+    gradients = [(p.grad, q.grad) for p, q in zip(mine.parameters, other.parameters, strict=True)]
+    with torch.no_grad():
+        differences = [(q - p).norm() / p.norm() for p, q in gradients if p.any() or q.any()]
+        for p, before in zip(mine.parameters, kept, strict=True):
+            p.copy_(before)
+    return abs(losses[1].item() / losses[0].item() - 1), torch.stack(differences).max().item()
 
 
 def convolutions(case: Case) -> list[Convolution]:

@@ -12,6 +12,8 @@ import json
 import platform
 import statistics
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from itertools import product
 from pathlib import Path
@@ -28,6 +30,8 @@ RESULTS = Path(__file__).parent / "results"
 CONTESTANTS = {name: getattr(contestants, name) for name in ("ours", "unfused", "jelly", "floor")}
 CASES = {"vgg11_ws": ("ours", "jelly", "floor"), "vgg11f_ws": ("ours", "unfused"), "nfresnet34": ("ours", "unfused")}
 LABELS = {"ours": "ours", "unfused": "unfused", "jelly": "spikingjelly's OTTT", "floor": "bare convolutions"}
+AGREES = 1e-4  # largest relative difference of the loss and of any parameter's gradient from ours
+AGREEMENT_STEPS, AGREEMENT_BATCH = 2, 4  # the more, the likelier that rounding decides whether a neuron fires
 SIZES = {"nfresnet34": 64}  # pixels; others 32
 
 
@@ -58,7 +62,9 @@ def main(
 
 def measure(case: Case, rounds: int) -> dict[str, Any]:
     """Median seconds per step of every contestant, taking turns; ratios are medians over the rounds."""
-    steps = {name: CONTESTANTS[name](case) for name in CASES[case.model]}
+    found = {name: CONTESTANTS[name](case) for name in CASES[case.model]}
+    disagreements = _disagreements(replace(case, precision="fp32", time_steps=AGREEMENT_STEPS, batch=AGREEMENT_BATCH))
+    steps = {name: one.step for name, one in found.items()}
     for step in steps.values():
         _seconds(step, case.device)
     times: dict[str, list[float]] = {name: [] for name in steps}
@@ -69,6 +75,7 @@ def measure(case: Case, rounds: int) -> dict[str, Any]:
     flops = contestants.needed_flops(case)
     return {
         **vars(case),
+        "disagreements": disagreements,
         "seconds": seconds,
         "all_seconds": times,
         "images_per_s": {name: case.batch / value for name, value in seconds.items()},
@@ -78,6 +85,22 @@ def measure(case: Case, rounds: int) -> dict[str, Any]:
         "achieved_gflops": flops / seconds["ours"] / 1e9,
         "peak_mib": torch.cuda.max_memory_allocated() / 2**20 if case.device == "cuda" else None,
     }
+
+
+def _disagreements(case: Case) -> dict[str, tuple[float, float]]:
+    """By contestant, how far it is from ours; see `contestants.disagreement`.
+
+    Raises:
+        SystemExit: one of them computes something else.
+    """
+    torch.manual_seed(0)
+    found = {name: CONTESTANTS[name](case) for name in CASES[case.model]}
+    others = {name: one for name, one in found.items() if name != "ours" and one.parameters}
+    differences = {name: contestants.disagreement(found["ours"], one) for name, one in others.items()}
+    for name, values in differences.items():
+        if not max(values) <= AGREES:
+            raise SystemExit(f"{case}: {name} computes something else: its loss and gradient differ by {values}")
+    return differences
 
 
 def machine(device: str) -> dict[str, Any]:
@@ -91,7 +114,7 @@ def machine(device: str) -> dict[str, Any]:
     }
 
 
-def _seconds(step: contestants.Step, device: str) -> float:
+def _seconds(step: Callable[[], object], device: str) -> float:
     gc.collect()
     if device == "cuda":
         torch.cuda.synchronize()
