@@ -1,7 +1,7 @@
 """Trains the pending trials of a sweep on a Ray cluster: shares of machines, source of variants, scheduler."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib import import_module
 from threading import Thread
@@ -41,9 +41,24 @@ def train(effects: Effects, resume: ResumePolicy, ending: Ending, request: StopR
         UserError: the sweep asks for more than there is, or the machines share no folder of results.
         experiments.tracking.writer.StoreError: the tracking store cannot be opened; nothing was started.
     """
-    Thread(target=import_module, args=("experiments.run.ray_tune",), name="imports", daemon=True).start()
-    with nodes.connected(ending), suppress(Interrupted):
+    with _imported_meanwhile("experiments.run.ray_tune"), nodes.connected(ending), suppress(Interrupted):
         unless_lost(lambda: _train(effects, resume, ending, request, fail_fast=fail_fast), ending)
+
+
+@contextmanager
+def _imported_meanwhile(module: str) -> Iterator[None]:
+    """In the context, a thread imports the module; the context ends after it, since Python cannot end in an import."""
+
+    def load() -> None:
+        with suppress(Exception):  # whoever uses the module imports it, and has the error
+            import_module(module)
+
+    thread = Thread(target=load, name="imports")
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 def _train(effects: Effects, resume: ResumePolicy, ending: Ending, request: StopRequest, *, fail_fast: bool) -> None:

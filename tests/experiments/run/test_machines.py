@@ -182,20 +182,25 @@ def test_storage_that_is_not_shared_is_refused(tmp_path: Path, monkeypatch: pyte
     assert list(here.iterdir()) == []
 
 
-NO_AUTOSCALER = """\
-import os
-from experiments.cluster.nodes import connected
+SERVICES = """\
+import os, sys
+from contextlib import nullcontext
+from experiments.cluster import nodes
 from tests.experiments.commands import descendants
-with connected():
+if "all" in sys.argv:
+    nodes.bare_instance = nullcontext
+with nodes.connected():
     found = {open(f"/proc/{pid}/cmdline").read() for pid in descendants(os.getpid())}
-print(sum("gcs_server" in words for words in found), sum("monitor.py" in words for words in found))
+services = ("gcs_server", "_private/log_monitor.py", "_private/monitor.py", "dashboard/dashboard.py")
+print([sum(service in words.partition("--")[0] for words in found) for service in services])
 """
 
 
-def test_a_ray_of_our_own_has_no_autoscaler(tmp_path: Path) -> None:
-    here = Place(tmp_path)
-    done = subprocess.run([sys.executable, "-c", NO_AUTOSCALER], env=here.environment(), capture_output=True, text=True)
-    assert done.stdout == "1 1\n", done.stderr  # the one that watches logs stays
+@pytest.mark.parametrize(("which", "counts"), [("ours", [1, 0, 0, 0]), ("all", [1, 1, 1, 1])])
+def test_a_ray_of_our_own_has_no_services_that_it_does_not_use(tmp_path: Path, which: str, counts: list[int]) -> None:
+    command = [sys.executable, "-c", SERVICES, which]
+    done = subprocess.run(command, env=Place(tmp_path).environment(), capture_output=True, text=True)
+    assert done.stdout == f"{counts}\n", done.stderr
 
 
 def test_doctor_finds_nothing_here(tmp_path: Path) -> None:
