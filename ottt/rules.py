@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 
 from ottt import names
 from ottt.config.trial import TrialConfig
+from ottt.functional.host_draws import draw_steps
 from ottt.functional.kernels import EAGER, Kernels
 from ottt.functional.precision import DTYPES
 from ottt.loss import step_loss
@@ -151,7 +152,7 @@ class SomeStepsInTime:
         """See `Rule.train_batch`."""
         context = self.settings.context(generator=generator)
         outs, losses, state = [], [], None
-        chosen = _draw_steps(self.settings.time_steps, self.k, generator)
+        chosen = draw_steps(self.settings.time_steps, self.k, generator)
         _clear_gradients(optimizer)
         for t in range(self.settings.time_steps):
             current = encoded(net, inputs, t, context)
@@ -240,12 +241,6 @@ def _update(optimizer: Optimizer, context: Context, scaler: GradScaler | None) -
     else:
         scaler.step(optimizer)
         scaler.update()
-
-
-def _draw_steps(time_steps: int, k: int, generator: torch.Generator | None) -> frozenset[int]:
-    """`k` of the steps 0 to T-1."""
-    device = "cpu" if generator is None else generator.device
-    return frozenset(torch.randperm(time_steps, generator=generator, device=device)[:k].tolist())
 
 
 RuleBuilder = Callable[[Settings, TrialConfig], Rule]

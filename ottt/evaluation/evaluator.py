@@ -90,7 +90,7 @@ def _one_batch(
         correct=(total_SBK.argmax(2) == labels).sum(1),
         top5=(final_BK.topk(min(5, classes)).indices == labels[:, None]).sum(),
         spikes=torch.stack(spikes).sum(0) / config.T,
-        confusion=torch.bincount(pairs, minlength=classes**2).view(classes, classes),
+        confusion=pairs.new_zeros(classes**2).scatter_add_(0, pairs, torch.ones_like(pairs)).view(classes, classes),
     )
 
 

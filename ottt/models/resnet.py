@@ -123,7 +123,7 @@ class Block(nn.Module):
             after.append(now)
             if i == 0 and self.shortcut is not None:
                 shortcut = self.shortcut(spikes, context).to(x.dtype)
-            if i == 0 and self._drops() and self.per_batch and context.drops(self, self.drop, x.device):
+            if i == 0 and self._drops() and self.per_batch and context.drops(self, self.drop):
                 skipped = [next(before) for _ in self.spike_layers[1:]]
                 return shortcut, after + [_silent(x) for _ in skipped]
             h = conv(spikes, context)

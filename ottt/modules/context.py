@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ottt.functional.host_draws import draw_event
 from ottt.functional.kernels import EAGER, Kernels
 
 Trace = Literal["decay", "ndot"]
@@ -147,10 +148,10 @@ class Context:
             self._masks[owner] = keep.to(like.dtype) / (1 - p)
         return self._masks[owner]
 
-    def drops(self, owner: nn.Module, p: float, device: torch.device) -> bool:
+    def drops(self, owner: nn.Module, p: float) -> bool:
         """Whether `owner` is left out of this sequence, for the whole batch: one draw, true with probability p."""
         if owner not in self._dropped:
-            self._dropped[owner] = bool(torch.rand((), generator=self.generator, device=device) < p)
+            self._dropped[owner] = draw_event(p, self.generator)
         return self._dropped[owner]
 
 
