@@ -66,14 +66,21 @@ def start(jobs: Iterable[Job]) -> subprocess.Popen[str]:
 
 
 def outcome(child: subprocess.Popen[str]) -> Iterator[Measurement | str]:
-    """Measurements of a child process of `start`, as they come; if it ends in the middle, a text comes last."""
+    """Measurements of a child process of `start`, as they come; if it ends in the middle, a text comes last.
+
+    The child ends with the iterator, also where that is left early.
+    """
     assert child.stdout is not None
-    with child.stdout as lines:
-        for line in lines:
+    try:
+        for line in child.stdout:
             found: dict[str, Any] = json.loads(line)
             yield found["problem"] if "problem" in found else Measurement(**found)
-    if child.wait():
-        yield f"measuring it ended the process with status {child.returncode}"
+        if child.wait():
+            yield f"measuring it ended the process with status {child.returncode}"
+    finally:
+        child.stdout.close()
+        child.kill()
+        child.wait()
 
 
 def _measured(config: TrialConfig, threads: int) -> Measurement:

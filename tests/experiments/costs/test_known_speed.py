@@ -2,16 +2,18 @@
 
 import os
 import re
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from experiments.costs import estimate, known_speed
+from experiments.costs import calibrate, estimate, known_speed
 from experiments.costs.calibrate import Measurement
 from experiments.costs.known_speed import LONGEST_S, KnownSpeeds
 from experiments.results.trial_records import TrialRecords
+from experiments.sweep_spec.run_settings import Share
 from tests.experiments.specs import spec
 
 SPEED = Measurement(start_s=0.5, epoch_s=2.0, samples_per_s=100.0)
@@ -72,3 +74,12 @@ def test_without_a_cache_every_plan_measures(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     KnownSpeeds().keep("one", SPEED)
     assert KnownSpeeds().get("one") is None
+
+
+def test_no_process_outlives_its_measurements() -> None:
+    child = calibrate.start([(SWEEP.base, Share(cpu=1.0, gpu=0.0))] * 100)
+    found = calibrate.outcome(child)
+    assert isinstance(next(found), Measurement)
+    assert child.returncode is None
+    found.close()  # type: ignore[attr-defined]
+    assert child.returncode == -signal.SIGKILL

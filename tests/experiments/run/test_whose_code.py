@@ -19,7 +19,7 @@ base: {T: 1, epochs: 1, batch_size: 256, model.width: 0.1}
 axes: {rule.update: [accumulate]}
 seeds: 1
 """
-OTHER = ("            return SGD(parameters, lr=config.lr,", "            return SGD(parameters, lr=config.lr * 0.01,")
+OTHER = ("parameters, lr=config.lr, momentum=", "parameters, lr=config.lr * 0.01, momentum=")
 PACKAGES = ("ottt", "analysis", "experiments")
 
 Furnish = Callable[[Path], Path]  # puts things into a folder; returns the folder in which to run
