@@ -31,13 +31,21 @@ def remembered(name: str, make: Callable[[Path], None], *, is_sound: Callable[[P
         is_sound: whether a file that is there can be used.
     """
     folder = cache_folder()
-    if folder is None:
-        with TemporaryDirectory() as own:
-            make(Path(own) / name)
-            yield Path(own) / name
+    path = None if folder is None else _kept(folder / name, make, is_sound)
+    if path is not None:
+        yield path
         return
-    path = folder / name
-    if not (path.is_file() and is_sound(path)):
-        with replacing(path) as partial:
-            make(partial)
-    yield path
+    with TemporaryDirectory() as own:
+        make(Path(own) / name)
+        yield Path(own) / name
+
+
+def _kept(path: Path, make: Callable[[Path], None], is_sound: Callable[[Path], bool]) -> Path | None:
+    """The file, made if need be; None if there is no room for it."""
+    try:
+        if not (path.is_file() and is_sound(path)):
+            with replacing(path) as partial:
+                make(partial)
+    except OSError:
+        return None
+    return path

@@ -45,3 +45,9 @@ def test_without_a_cache_it_is_made_each_time(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert cache_folder() is None
     assert [read(), read()] == ["1", "2"]
+
+
+def test_nor_does_a_cache_that_takes_no_file_stand_in_the_way(read: Callable[[], str], tmp_path: Path) -> None:
+    (tmp_path / "cache" / "ottt" / "number" / "occupied").mkdir(parents=True)
+    assert cache_folder() is not None
+    assert [read(), read()] == ["2", "4"]  # each time made for the cache, which refuses it, and then for the context
