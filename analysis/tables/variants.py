@@ -3,10 +3,12 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ottt.errors import UserError
 from ottt.schema import Status
@@ -61,8 +63,12 @@ def variants(runs: pd.DataFrame, *, metric: str, settings: Sequence[str]) -> lis
         raise UserError(*(f"{key} is not a setting of these runs" for key in unknown))
     if twice := runs.loc[runs.duplicated(["variant", "seed"]), "label"].unique().tolist():
         raise UserError(*(f"{label} must have each seed once, got one twice" for label in twice))
-    groups = runs.groupby("variant", sort=False)
-    return [_variant(str(variant), rows, metric, settings) for variant, rows in groups]
+    columns = {name: runs[name].tolist() for name in {"label", "status", "seed", metric, *settings} if name in runs}
+    costs = {name: runs[name].to_numpy(float) for name in {*MEANS.values(), "duration_s"} if name in runs}
+    return [
+        _variant(str(variant), _Rows(np.asarray(rows), columns, costs), metric, settings)
+        for variant, rows in runs.groupby("variant", sort=False).indices.items()
+    ]
 
 
 def status_counts(statuses: Iterable[str]) -> dict[str, int]:
@@ -71,30 +77,57 @@ def status_counts(statuses: Iterable[str]) -> dict[str, int]:
     return {"planned": found.total(), **{name: found[status] for status, name in COUNTS.items()}}
 
 
-def _variant(variant: str, rows: pd.DataFrame, metric: str, settings: Sequence[str]) -> Variant:
-    finished = rows[rows["status"] == Status.FINISHED]
-    values = {
-        int(seed): value
-        for seed, value in zip(finished["seed"], _measured(finished, metric), strict=True)
-        if math.isfinite(value)
-    }
+@dataclass(frozen=True)
+class _Rows:
+    """Some rows of a table, as plain values: one by one, a data frame would take a millisecond for each.
+
+    Attributes:
+        positions: which rows.
+        columns: values of the whole table by column.
+        numbers: the same for columns of numbers.
+    """
+
+    positions: NDArray[np.int64]
+    columns: Mapping[str, list[Any]]
+    numbers: Mapping[str, NDArray[np.float64]]
+
+    def __getitem__(self, column: str) -> list[Any]:
+        values = self.columns[column]
+        return [values[position] for position in self.positions]
+
+    def measured(self, column: str) -> NDArray[np.float64]:
+        """The numbers of a column that are not missing; none if no trial of the sweep measured it."""
+        found = self.numbers[column][self.positions] if column in self.numbers else np.empty(0)
+        return found[~np.isnan(found)]
+
+    def finished(self) -> Self:
+        """The rows of trials that finished."""
+        is_finished = [status == Status.FINISHED for status in self["status"]]
+        return replace(self, positions=self.positions[is_finished])
+
+
+def _variant(variant: str, rows: _Rows, metric: str, settings: Sequence[str]) -> Variant:
+    finished = rows.finished()
+    measured = zip(finished["seed"], finished[metric], strict=True) if metric in rows.columns else ()
     return Variant(
         id=variant,
-        label=str(rows["label"].iloc[0]),
+        label=str(rows["label"][0]),
         settings={key: _first(rows[key]) for key in settings},
         counts=status_counts(rows["status"]),
-        values=values,
-        means={name: float(_measured(finished, source).mean()) for name, source in MEANS.items()},
-        hours=float(_measured(rows, "duration_s").sum(min_count=1)) / 3600,
+        values={int(seed): value for seed, value in measured if math.isfinite(value)},
+        means={name: _mean(finished.measured(source)) for name, source in MEANS.items()},
+        hours=_total(rows.measured("duration_s")) / 3600,
     )
 
 
-def _measured(rows: pd.DataFrame, metric: str) -> "pd.Series[float]":
-    """The column of the metric; all NaN if no trial of the sweep measured it."""
-    return rows[metric] if metric in rows.columns else pd.Series(math.nan, index=rows.index)
+def _mean(values: NDArray[np.float64]) -> float:
+    return _total(values) / len(values) if len(values) else math.nan
 
 
-def _first(values: pd.Series) -> Any:
-    """The first value that is not missing, as a builtin."""
-    recorded = values.dropna().tolist()
-    return recorded[0] if recorded else None
+def _total(values: NDArray[np.float64]) -> float:
+    return float(values.sum()) if len(values) else math.nan
+
+
+def _first(values: Iterable[Any]) -> Any:
+    """The first value that is not missing."""
+    return next((value for value in values if not (value is None or value is pd.NA or value != value)), None)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from experiments.sweep_spec.run_settings import Share
@@ -22,9 +23,9 @@ from ottt.plugins import described, printing_to_stderr
 if TYPE_CHECKING:
     from ottt.training.trainer import Trainer
 
-WARM_UP = 2  # batches before the clock starts
-BATCHES = 20  # timed batches at most
-BUDGET_S = 1.0  # of timed batches
+WARM_UP = 2  # batches that do not count, where others do
+BATCHES = 10  # that count, at most
+BUDGET_S = 0.5  # of batches after the first
 
 
 @dataclass(frozen=True)
@@ -107,15 +108,14 @@ def _batch_seconds(trainer: "Trainer") -> tuple[float, int]:
     """Time of one training batch, and the size of the batch."""
     size = min(trainer.config.batch_size, len(trainer.train_set))
     batches = trainer.train_set.training_batches(size, order=trainer.order, augmentation=trainer.augmentation)
-    clock, count = 0.0, 0
-    for index, (inputs, labels) in enumerate(islice(batches, WARM_UP + BATCHES)):
-        if index <= WARM_UP:
-            clock, count = _now(trainer), 0
+    times: list[float] = []
+    for inputs, labels in islice(batches, WARM_UP + BATCHES):
+        began = _now(trainer)
         trainer.train_batch(inputs, labels)
-        count += 1
-        if index >= WARM_UP and _now(trainer) - clock > BUDGET_S:
+        times.append(_now(trainer) - began)
+        if sum(times[1:]) > BUDGET_S:
             break
-    return (_now(trainer) - clock) / count, size
+    return median(times[WARM_UP:] or times[-1:]), size
 
 
 def _evaluation_seconds(trainer: "Trainer", name: str) -> float:

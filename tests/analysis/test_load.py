@@ -88,12 +88,12 @@ PLANNED = [planned(tau, seed) for tau in (2.0, 4.0) for seed in (0, 1, 2)]
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def database(request, tmp_path_factory):
+def database(request):
     """Tracking URI of an empty database; "" for a SQLite file."""
     if request.param == "sqlite":
         yield ""
         return
-    with postgres(tmp_path_factory.mktemp("postgres")) as uri:
+    with postgres() as uri:
         yield uri
 
 

@@ -9,6 +9,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import ottt
+from ottt.data.augment import Augmentation
+from ottt.data.normalise import Normalisation, published
+from ottt.data.samples import ResidentSamples
 from ottt.evaluation.energy import spike_count
 from ottt.loss import step_loss
 from ottt.models.base import Network
@@ -19,6 +22,7 @@ FREE = ("detach", "promote_types", "_record_function")  # operations that make n
 SLACK = 1.03
 # Operations when this was written. Autograd's gradient of the loss and updates parameter by parameter: 458, 764, 475.
 ACCUMULATED, ONLINE, BPTT = 422, 620, 435
+IMAGES, EVENTS = 87, 37  # of the data of a batch
 
 
 class Counted(TorchDispatchMode):
@@ -124,3 +128,26 @@ def test_spikes_are_counted_exactly(dtype: torch.dtype) -> None:
     assert spike_count(s).item() == s.double().sum().item() == 4 * spike_count(pooled).item()
     assert spike_count(s).item() > 2**18  # bfloat16 would count to 256
     assert spike_count(s.flatten(1)).dtype == torch.float64
+
+
+def data_operations(shape: tuple[int, ...], name: str, augment: Augmentation, frames: int | None = None) -> int:
+    """Operations of the second training batch of 128 stored samples."""
+    stored = torch.zeros((256, *shape), dtype=torch.uint8)
+    statistics = published(name)
+    samples = ResidentSamples(
+        stored, torch.zeros(256).long(), torch.arange(256), Normalisation(statistics, stored.device), augment, frames
+    )
+    order, augmentation = torch.Generator().manual_seed(0), torch.Generator().manual_seed(0)
+    batches = samples.training_batches(128, order=order, augmentation=augmentation)
+    next(batches)
+    with Counted() as counted:
+        next(batches)
+    return counted.counts.total()
+
+
+def test_operations_of_a_batch_of_augmented_data() -> None:
+    images = data_operations((3, 32, 32), "cifar10", Augmentation(crop=4, flip=0.5, cutout=0.5))
+    events = data_operations((10, 2, 48, 48), "cifar10_dvs", Augmentation(crop=4, flip=0.5), frames=6)
+    assert images <= SLACK * IMAGES
+    assert events <= SLACK * EVENTS
+    assert data_operations((3, 32, 32), "cifar10", Augmentation()) == 5  # index twice, cast, subtract, divide

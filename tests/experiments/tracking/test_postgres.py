@@ -21,8 +21,8 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with postgres(tmp_path_factory.mktemp("postgres")) as uri:
+def database() -> Iterator[str]:
+    with postgres() as uri:
         yield uri
 
 
