@@ -14,6 +14,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from experiments.cluster.access import refuse_silent
 from experiments.cluster.liveness import Service, watched
 from experiments.cluster.own_instance import own_instance
+from experiments.costs.cores import usable_cores
 from experiments.garbage_collection import collection_paused
 from experiments.interrupt import Ending, Interrupted, signal_handlers_kept
 from experiments.ray_internals import bare_instance, has_autoscaler, same_imports
@@ -68,8 +69,10 @@ def connected(ending: Ending | None = None) -> Iterator[None]:
 def _start(address: str, folder: Path | None) -> None:
     common = {"log_to_driver": False, "logging_level": logging.CRITICAL, **same_imports()}
     if folder is not None:
+        cores = usable_cores()
+        own = None if cores == os.cpu_count() else cores  # None: Ray also heeds the limits of containers
         with bare_instance():
-            ray.init(address=address, include_dashboard=False, _temp_dir=str(folder), **common)
+            ray.init(address=address, num_cpus=own, include_dashboard=False, _temp_dir=str(folder), **common)
     else:
         refuse_silent(address)
         ray.init(address=address, **common)

@@ -1,3 +1,3 @@
-"""What trials take, measured from a few of their batches: time of a sweep, and their share of a GPU."""
+"""What trials take, measured from a few of their batches: time of a sweep, their share of a GPU; what there is for them."""
 
-__all__ = ["estimate", "gpu_share"]
+__all__ = ["cores", "estimate", "gpu_share"]

@@ -1,6 +1,5 @@
 """What the rest of a sweep will take, before anything is spent."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -9,6 +8,7 @@ from typing import Any
 
 from analysis.text.terminal import duration
 from experiments.costs.calibrate import Measurement, measure
+from experiments.costs.cores import usable_cores
 from experiments.costs.gpu_share import gpus_here
 from experiments.costs.known_speed import KnownSpeeds
 from experiments.planning.plan import Trial, expand
@@ -164,7 +164,7 @@ def _sum(
     counts: Mapping[str, int],
     problems: tuple[str, ...],
 ) -> Estimate:
-    cpus = os.cpu_count() or 1
+    cpus = usable_cores()
     gpus = gpus_here()
     wall = longest = hours = 0.0
     for kind, found in left.items():

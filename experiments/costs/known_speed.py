@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import platform
 import time
 from contextlib import suppress
@@ -11,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from experiments.costs.calibrate import Measurement
+from experiments.costs.cores import usable_cores
 from experiments.costs.gpu_share import gpus_here
 from experiments.results.provenance import code_hash
 from ottt.files import write_atomic
@@ -25,7 +25,7 @@ class KnownSpeeds:
     def __init__(self) -> None:
         cache = cache_folder()
         self._folder: Path | None = None if cache is None else cache / "speed"
-        self._here = repr((code_hash(), version("torch"), platform.node(), os.cpu_count(), gpus_here()))
+        self._here = repr((code_hash(), version("torch"), platform.node(), usable_cores(), gpus_here()))
 
     def get(self, kind: str) -> Measurement | None:
         """The measurement of a kind, see `experiments.costs.estimate.kind_of`; None if there is none to go by."""

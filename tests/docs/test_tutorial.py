@@ -48,7 +48,7 @@ def run_all(block: Block, place: Place) -> None:
 
 @pytest.mark.timeout(1500)
 def test_tutorial_then_cookbook(tmp_path: Path) -> None:
-    place = Place(tmp_path)
+    place = Place(tmp_path, cores=1)
     follow("tutorial.md", place)
     assert {path.name for path in (tmp_path / "results" / "sweeps").iterdir()} == {"threshold", "bars"}
     assert (tmp_path / "threshold.html").stat().st_size > 10_000

@@ -15,7 +15,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """A folder in which the example's study ran."""
     folder = tmp_path_factory.mktemp("user")
     shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("__pycache__"))
-    place = Place(folder)
+    place = Place(folder, cores=1)
     done = place.ottt("sweep", "run", "examples/gratings.yaml", "epochs=2")
     assert done.returncode == 0, done.stderr
     return place

@@ -27,11 +27,14 @@ class Place:
     Attributes:
         modules: a folder of Python modules that every process sees first.
         variables: of the environment of every process.
+        cores: how many its processes may use, and so how many trials train beside each other; None: all. With one, a
+            sweep starts one worker, which takes half the time where it is not about several.
     """
 
     folder: Path
     modules: Path | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
+    cores: int | None = None
 
     def take_store(self, made: Path) -> Self:
         """Begin with a copy of a tracking store that has its tables."""
@@ -42,7 +45,8 @@ class Place:
         return self
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "experiments.cli", *arguments]
+        few = [] if self.cores is None else ["taskset", "--cpu-list", ",".join(map(str, _cores(self.cores)))]
+        return [*few, sys.executable, "-m", "experiments.cli", *arguments]
 
     def environment(self, *paths: Path) -> dict[str, str]:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "OTTT", "RAY"))}
@@ -100,6 +104,13 @@ class Place:
         """Points of the store that are there more than once."""
         doubled = self.query("SELECT 1 FROM metrics GROUP BY run_uuid, key, step HAVING count(*) > 1")
         return len(doubled)
+
+
+def _cores(count: int) -> list[int]:
+    """As many cores, others for each process that tests."""
+    usable = sorted(os.sched_getaffinity(0))
+    first = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return [usable[(first + more) % len(usable)] for more in range(count)]
 
 
 def descendants(pid: int) -> dict[int, str]:

@@ -1,6 +1,7 @@
 """Processes that kill themselves at a point of their code that a test chooses."""
 
 import signal
+from dataclasses import replace
 from pathlib import Path
 from textwrap import indent
 
@@ -68,4 +69,4 @@ def place(folder: Path, spec: str) -> Place:
 
 def killed_at(here: Place, point: str) -> Place:
     """The same place; its commands kill themselves before `point`, "module:Class.method:call"."""
-    return Place(here.folder, here.modules, {"OTTT_KILL": point})
+    return replace(here, variables={**here.variables, "OTTT_KILL": point})

@@ -11,6 +11,7 @@ import pytest
 
 from analysis import load
 from analysis.search import search
+from analysis.store import mlflow_client
 from analysis.store.mlflow_client import ClientStore
 from ottt.errors import UserError
 from tests.analysis.synthetic import SyntheticSweep, write
@@ -54,6 +55,16 @@ def test_a_server_gives_what_its_database_gives(
     last = by_server[0]["train/loss"].tolist()
     assert last[:3] == pytest.approx([math.inf, -math.inf, math.nan], nan_ok=True)
     assert len(by_server[1]) == by_server[1]["metric"].nunique() * (5 * 4 + 2)
+
+
+@pytest.mark.parametrize("cut", [mlflow_client.BULK_POINTS, 10, 2])
+def test_answers_that_can_be_truncated_are_requested_again(
+    server: TrackingServer, cut: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_sql = load.history("tau", store=f"sqlite:///{server.results / 'mlflow.db'}")
+    monkeypatch.setattr(mlflow_client, "BULK_POINTS", cut)  # six runs of four epochs: uncut, halved, run by run
+    pd.testing.assert_frame_equal(load.history("tau", store=server.uri), by_sql, check_like=True)
+    assert len(by_sql) > 0
 
 
 def test_a_search_finds_the_same_and_is_refused_the_same(server: TrackingServer) -> None:

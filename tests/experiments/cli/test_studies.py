@@ -34,7 +34,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Place:
     """A folder with a few samples of every data set."""
     folder = tmp_path_factory.mktemp("smoke")
     subprocess.run([sys.executable, "-m", "tests.fake_data", str(folder / "fake")], cwd=ROOT, check=True)
-    return Place(folder, variables={"OMP_NUM_THREADS": "1"}).take_store(empty_store)
+    return Place(folder, variables={"OMP_NUM_THREADS": "1"}, cores=1).take_store(empty_store)
 
 
 @pytest.mark.parametrize("study", STUDIES)

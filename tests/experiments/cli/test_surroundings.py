@@ -42,7 +42,7 @@ ENCODINGS = {
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Place:
     """A sweep that ran, and a trial whose label is not ASCII."""
-    here = Place(tmp_path_factory.mktemp("done")).take_store(empty_store)
+    here = Place(tmp_path_factory.mktemp("done"), cores=1).take_store(empty_store)
     (here.folder / "s.yaml").write_text(SPEC, encoding="utf-8")
     ran = here.ottt("sweep", "run", "s.yaml")
     assert ran.returncode == 0, ran.stderr

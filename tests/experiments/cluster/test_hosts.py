@@ -102,7 +102,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The numbers of the same trials on a single machine."""
     folder = tmp_path_factory.mktemp("alone")
     (folder / "spec.yaml").write_text(SPEC, encoding="utf-8")
-    done = Place(folder).ottt("sweep", "run", "spec.yaml", "resources.gpu=0")
+    done = Place(folder, cores=1).ottt("sweep", "run", "spec.yaml", "resources.gpu=0")
     assert done.returncode == 0, done.stderr
     return numbers(folder / "results")
 

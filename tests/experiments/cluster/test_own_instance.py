@@ -35,7 +35,7 @@ def short() -> Iterator[Path]:
 @pytest.fixture
 def here(tmp_path: Path, empty_store: Path) -> Place:
     (tmp_path / "s.yaml").write_text(SPEC, encoding="utf-8")
-    return Place(tmp_path).take_store(empty_store)
+    return Place(tmp_path, cores=1).take_store(empty_store)
 
 
 def can_be_nobody() -> bool:

@@ -6,6 +6,7 @@ long series.
 
 import os
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,10 @@ from tests.experiments.faults import KILLED, RECORDS, killed_at, place
 
 KILLS = int(os.environ.get("OTTT_KILLS", "2"))
 
-BASE = f"""\
+BASE = """\
 name: kind
-base: {{T: 1, epochs: 4, batch_size: 256, model.width: 0.1}}
-resources: {{cpu: {os.cpu_count()}}}
-checkpoints: {{seconds: 0}}
+base: {T: 1, epochs: 4, batch_size: 256, model.width: 0.1}
+checkpoints: {seconds: 0}
 """
 KINDS = {
     "asha": """\
@@ -64,7 +64,7 @@ def test_a_killed_driver_changes_no_decision(kind: str, tmp_path: Path, empty_st
     places = []
     for folder in (whole, broken):
         folder.mkdir()
-        places.append(place(folder, BASE + KINDS[kind]).take_store(empty_store))
+        places.append(replace(place(folder, BASE + KINDS[kind]), cores=1).take_store(empty_store))
     uninterrupted, interrupted = places
     done = uninterrupted.ottt("sweep", "run", "spec.yaml")
     assert done.returncode == 0, done.stderr
