@@ -21,6 +21,9 @@ class UserError(Exception):
         self.problems = tuple(map(_one_line, problems))
         super().__init__("\n".join(self.problems))
 
+    def __reduce__(self) -> tuple[type["UserError"], tuple[str, ...]]:
+        return type(self), self.problems  # a copy, or one in another process, has as many lines
+
 
 def first_line(error: BaseException) -> str:
     """The first line of the error's message; the error's type if the message is empty."""

@@ -33,6 +33,7 @@ ORDER = {
         "rules",
         "evaluation",
         "training",
+        "export",
     ),
     "analysis": (
         "dtypes",
@@ -75,6 +76,7 @@ RAY = {
     "experiments/run/ray_tune.py",
     "experiments/run/training.py",
     "experiments/run/search.py",
+    "experiments/worker/own_tuner.py",
     "experiments/worker/trainable.py",
 }
 MLFLOW = {f"experiments/tracking/{name}.py" for name in ("connection", "model", "run")}

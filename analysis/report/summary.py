@@ -2,7 +2,7 @@
 
 from analysis.statistics import ALPHA, LEVEL
 from analysis.tables import COUNTS, Comparison
-from analysis.tables.footnotes import left_out
+from analysis.tables.footnotes import detectable_note, left_out
 from analysis.text import numbers
 from analysis.text.columns import printable
 
@@ -26,7 +26,8 @@ def summary(comparison: Comparison) -> tuple[str, ...]:
         difference = numbers.with_interval(best["difference"], best["difference_low"], best["difference_high"])
         interval = f" ({LEVEL:.0%} interval, not adjusted for the choice)" if best["pairs"] > 1 else ""
         sentences.append(f"Its difference to the baseline, {printable(comparison.baseline)}: {difference}{interval}.")
-    return (*sentences, _supported(comparison))
+    detectable = detectable_note(table)
+    return (*sentences, *([detectable] if detectable else []), _supported(comparison))
 
 
 def _supported(comparison: Comparison) -> str:

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from analysis.statistics import ALPHA, LEVEL, MAX_PAIRS, smallest_sign_flip_p
+from analysis.statistics.power import Detectable
 from ottt.schema import Metric
 
 _LEFT_OUT = ("failed", "diverged", "stopped_early", "out_of_memory", "running", "interrupted", "missing")
@@ -28,6 +29,7 @@ def comparison_notes(table: pd.DataFrame, metric: Metric, baseline: str, *, rule
         _spread(table),
         f"Baseline: {baseline}." if len(table) > 1 else "",
         *_tests(table),
+        detectable_note(table),
         _unpaired(table, reference),
         _improvement(table, metric),
         left_out_note(table, metric),
@@ -70,6 +72,18 @@ def _tests(table: pd.DataFrame) -> list[str]:
 def _needed(tests: int) -> int:
     """The fewest pairs whose smallest p value, adjusted over a number of tests, reaches ALPHA."""
     return next(n for n in range(1, MAX_PAIRS) if smallest_sign_flip_p(n) * tests <= ALPHA)
+
+
+def detectable_note(table: pd.DataFrame) -> str:
+    """The differences that these seeds, and more of them, can detect; empty where no spread is known.
+
+    The spread is that of the differences to the baseline, pooled over the other variants.
+    """
+    reference = table.loc[table["is_baseline"], "values"].iloc[0]
+    others = table.loc[~table["is_baseline"], "values"]
+    differences = [[values[seed] - reference[seed] for seed in values if seed in reference] for values in others]
+    found = Detectable.of(differences, seeds=max(map(len, differences), default=0))
+    return "" if found is None else f"{found.text().capitalize()}."
 
 
 def _unpaired(table: pd.DataFrame, baseline: str) -> str:

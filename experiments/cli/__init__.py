@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from experiments.cli import cluster, datasets, doctor, mlflow, report, results, runs, sweep, sync, trial
+from experiments.cli import cluster, datasets, doctor, export, mlflow, report, results, runs, sweep, sweep_views, trial
 from experiments.cli.terminal import prepare
 from experiments.interrupt import EXIT_INTERRUPTED, exit_at_once
 from experiments.tracking.redact import Screen
@@ -28,11 +28,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-sweep.app.command("sync")(sync.sync)
+sweep.app.command("sync")(sweep_views.sync)
 app.add_typer(sweep.app, name="sweep")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(runs.app, name="runs")
 app.add_typer(mlflow.app, name="mlflow")
+app.add_typer(export.app, name="export")
 app.add_typer(cluster.app, name="cluster")
 app.command("compare")(results.compare)
 app.command("report")(report.report)

@@ -39,7 +39,8 @@ def datasets(context: typer.Context, root: RootOption = _ROOT, as_json: JsonOpti
 def show(
     name: NameArgument,
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Changes to the data set's preset.")
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="Changes to the data set's preset, or to the defaults."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", callback=at_home, metavar="FILE", help="Image to write (default: NAME.png).")
@@ -51,11 +52,12 @@ def show(
     """
     import torch
 
-    from ottt.config.load import load_config
+    from ottt.config.load import load_config, preset_names
     from ottt.data.preview import sheet
     from ottt.training.load_data import load_data
 
-    config = load_config(_known_name(name), overrides or ())
+    preset = _known_name(name) if name in preset_names() else {"data.name": _known_name(name)}
+    config = load_config(preset, overrides or ())
     data = load_data(config, torch.device("cpu"))
     target = out or Path(f"{name}.png")
     sheet(data.train, config.data.samples).savefig(target, dpi=150)

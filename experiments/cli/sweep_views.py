@@ -1,11 +1,11 @@
-"""Commands that show sweeps without running them: list, plan, status, export and schema of `ottt sweep`."""
+"""Commands for sweeps that run nothing: list, plan, status, sync, export and schema of `ottt sweep`."""
 
 import json
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,10 @@ from experiments.cli.arguments import (
 )
 from experiments.results.folder import Results, shown
 from ottt.errors import UserError, first_line
+
+if TYPE_CHECKING:
+    from analysis.statistics.power import Detectable
+    from experiments.planning.plan import SweepPlan
 
 
 def list_sweeps(
@@ -94,17 +98,31 @@ def plan(
     _note(planned.notes)
     current = SweepStatus.of(shown_plan(planned), sweep.place)
     _note(current.notes)
+    found = _detectable(planned, sweep.place)
     cost = estimated(sweep.spec, sweep.place.records) if estimate else None
     if as_json:
-        print(json.dumps(current.to_json() | {"estimate": None if cost is None else cost.to_json()}, indent=2))
+        extra = {"detectable": found and found.to_json(), "estimate": cost and cost.to_json()}
+        print(json.dumps(current.to_json() | extra, indent=2))
         return
     if sweep.spec.question is not None:
         print(sweep.spec.question, end="\n\n")
     print(current.text())
+    if found is not None:
+        print(f"{planned.metric} of trials that ran: {found.text()}")
     if sweep.spec.cost is not None:
         print(f"all trials: {sweep.spec.cost}")
     if cost is not None:
         print(cost.text())
+
+
+def _detectable(plan: "SweepPlan", place: Results) -> "Detectable | None":
+    from experiments.planning.detectable import detectable
+
+    try:
+        return detectable(plan, place, seeds=len(plan.spec.seeds))
+    except UserError as error:  # a damaged plan of an earlier run
+        _note(error.problems)
+        return None
 
 
 def status(sweep: SweepArgument, results: ResultsOption = None, as_json: JsonOption = False) -> None:
@@ -152,6 +170,26 @@ def export(
         raise UserError(f"--to must be a folder that can be written, got {target}: {first_line(error)}") from error
     for file in ("spec.yaml", "plan.json", "runs.csv", "history.csv"):
         print(f"wrote {shown((target / file).absolute())}")
+
+
+def sync(
+    sweep: SweepArgument,
+    store: Annotated[
+        str | None,
+        typer.Option("--to", metavar="URI", help="Tracking store (default: $MLFLOW_TRACKING_URI, else the local one)."),
+    ] = None,
+    results: ResultsOption = None,
+) -> None:
+    """Write the records of a sweep that MLflow lacks: after an outage, or into another store.
+
+    Example: ottt sweep sync quickstart --to http://mlflow.example:5000
+    """
+    from analysis.store.uri import shown_uri
+    from experiments.tracking.sync import sync as replay
+
+    place = Results.at(results)
+    synced = replay(sweep_name(sweep, place), results=place, store=store)
+    print(f"{synced.text}; the store has them all: {shown_uri(store or place.store)}")
 
 
 def schema() -> None:

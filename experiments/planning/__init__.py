@@ -1,3 +1,3 @@
 """From a spec and the records to trials: which there are, and how they stand."""
 
-__all__ = ["catalog", "pbt", "plan", "status"]
+__all__ = ["catalog", "detectable", "pbt", "plan", "status"]

@@ -28,16 +28,20 @@ def load_config(source: Source = None, overrides: Iterable[str] = ()) -> TrialCo
     Raises:
         UserError: one line per problem, with place, rule and value.
     """
+    return laid_over(source, [parse_override(text) for text in overrides], name="override")
+
+
+def laid_over(source: Source, settings: Iterable[tuple[str, Any]], *, name: str) -> TrialConfig:
+    """As `load_config`, with dotted `settings` in place of overrides; errors call their place `name`."""
     document = _with_preset(_document(source))
-    overlays = [parse_override(text) for text in overrides]
-    values = document.values
+    values, overlays = document.values, list(settings)
     for key, value in overlays:
         values = merge(values, nest({key: value}))
     overridden = {tuple(key.split(".")) for key, _ in overlays}
 
     def place(path: KeyPath) -> str:
         if any(path[: len(key)] == key[: len(path)] for key in overridden):
-            return "override"
+            return name
         return document.place(path)
 
     try:

@@ -37,11 +37,12 @@ class SourceFile:
         return next((path for path in candidates if path.exists()), None)
 
 
-# Checksums are those of torchvision if it has the data set, else those of the publisher.
+# Checksums are those of torchvision or tonic if they have the data set, else those of the publisher.
 _CIFAR = "https://www.cs.toronto.edu/~kriz"
 _FASHION = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
 _FIGSHARE = "https://ndownloader.figshare.com/files"
 _IBM = "https://ibm.ent.box.com/s/3hiq58ww1pbbjrinh367ykfdf60xsfm8/folder/50167556794"
+_MENDELEY = "https://data.mendeley.com/public-files/datasets/468j46mzdv/files"
 _IMAGENET = "https://image-net.org/download.php"
 DEBIAN_FASHION = "/usr/share/datasets/fashion-mnist"  # folder of Debian's package dataset-fashion-mnist
 
@@ -56,6 +57,14 @@ def _cifar10_dvs(name: str, number: int, md5: str) -> SourceFile:
 
 def _gesture(name: str, md5: str) -> SourceFile:
     return SourceFile(f"dvs128_gesture/{name}", _IBM, md5, fetchable=False)
+
+
+def _nmnist(part: str, key: str, md5: str) -> SourceFile:
+    return SourceFile(f"NMNIST/{part}.zip", f"{_MENDELEY}/{key}/file_downloaded", md5)
+
+
+def _tonic_gesture(part: str, number: int, md5: str) -> SourceFile:
+    return SourceFile(f"DVSGesture/ibmGesture{part}.tar.gz", f"{_FIGSHARE}/{number}", md5)
 
 
 FILES: dict[str, tuple[SourceFile, ...]] = {
@@ -93,6 +102,14 @@ FILES: dict[str, tuple[SourceFile, ...]] = {
     ),
     "digits": (),
     "digits_dvs": (),
+    "tonic:NMNIST": (
+        _nmnist("train", "39c25547-014b-4137-a934-9d29fa53c7a0", "20959b8e626244a1b502305a9e6e2031"),
+        _nmnist("test", "05a4d654-7e03-4c15-bdfa-9bb2bcbea494", "69ca8762b2fe404d9b9bad1103e97832"),
+    ),
+    "tonic:DVSGesture": (
+        _tonic_gesture("Train", 38022171, "3a8f0d4120a166bac7591f77409cb105"),
+        _tonic_gesture("Test", 38020584, "56070e45dadaa85fff82e0fbfbc06de5"),
+    ),
 }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from ottt.data.readers.digits import read_digits
 from ottt.data.readers.digits_dvs import read_digits_dvs
 from ottt.data.readers.dvs128_gesture import read_dvs128_gesture
 from ottt.data.readers.fashion import read_fashion_mnist
+from ottt.data.readers.tonic import read_tonic
 from ottt.data.samples import ResidentSamples, Samples
 from ottt.data.sets import Prepared, checked, split
 from ottt.data.splits import fingerprint
@@ -36,6 +38,8 @@ _READERS: dict[str, Reader] = {
     "dvs128_gesture": read_dvs128_gesture,
     "digits": lambda _root, _framing: read_digits(),
     "digits_dvs": read_digits_dvs,
+    "tonic:NMNIST": partial(read_tonic, "tonic:NMNIST"),
+    "tonic:DVSGesture": partial(read_tonic, "tonic:DVSGesture"),
 }
 
 

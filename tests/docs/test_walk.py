@@ -4,6 +4,7 @@ Other tests run the commands in ELSEWHERE.
 """
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ WALK = (
     "docs/tables.md",
     "docs/mlflow.md",
     "docs/data.md",
+    "docs/neighbours.md",
     "docs/cluster.md",
     "docs/commands.md",
     "docs/contributing.md",
@@ -36,7 +38,7 @@ ELSEWHERE = {
     "ottt mlflow serve": "tests/experiments/tracking/test_server.py",
     "ottt sweep stop": "tests/experiments/run/test_stop.py",
     "ottt sweep retry-failed": "tests/experiments/run/test_sweep.py",
-    "ottt sweep sync": "tests/experiments/tracking/test_outages.py",
+    "ottt sweep sync": "tests/experiments/tracking/test_password.py",
     "ottt datasets download": "tests/experiments/cli/test_datasets.py",
     "ottt cluster check": "tests/experiments/cluster/test_check.py",
     "ottt cluster submit": "tests/experiments/cluster/onprem.py",
@@ -45,6 +47,7 @@ ELSEWHERE = {
     "ottt cluster stop": "tests/experiments/cluster/test_hosts.py",
     "ottt cluster fetch": "tests/experiments/cluster/test_fetch.py",
     "ray": "tests/experiments/cluster/onprem.py",
+    "ottt train data.name=tonic:NMNIST": "tests/ottt/data/test_tonic.py",
     "python -m tests.fake_data": "tests/experiments/cli/test_studies.py",
     "ottt sweep run cifar10_dvs-rule --plugin tests": "tests/experiments/cli/test_studies.py",
     "ottt train data.name=gratings": "tests/examples/test_gratings.py",
@@ -62,7 +65,6 @@ IN_SNIPPETS = {
     '"T=4"]': '"T=2", "epochs=1", "model.width=0.1"]',
     '["epochs=4"]': '["seeds=1", "epochs=1", "T=2", "model.width=0.1"]',
 }
-SHELL = f'ottt() {{ "{sys.executable}" -m experiments.cli "$@"; }}\n'
 
 
 def lines(block: Block) -> list[str]:
@@ -94,7 +96,7 @@ def test_every_page_with_commands_is_listed() -> None:
 
 @pytest.mark.timeout(1500)
 def test_walk(tmp_path: Path) -> None:
-    place = Place(tmp_path, variables={"HOME": str(tmp_path), "OMP_NUM_THREADS": "1"})
+    place = Place(tmp_path, variables={"HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}, cores=1)
     done: set[str] = set()
     for page in WALK:
         for block in blocks(ROOT / page):
@@ -107,7 +109,7 @@ def test_walk(tmp_path: Path) -> None:
             for line in lines(block):
                 if place_of(line) is None and line not in done:
                     done.add(line)
-                    run(place, ["bash", "-c", SHELL + in_place(shorter(line), place)])
+                    run(place, ["bash", "-c", shell(place) + in_place(shorter(line), place)])
     assert len(done) > 30
 
 
@@ -117,6 +119,11 @@ def check_spec(block: Block, folder: Path) -> None:
     file = folder / f"{whole[1] if whole else 'part'}.yaml"
     file.write_text(block.text if whole else f"name: part\nbase: digits\nseeds: 1\n{block.text}", encoding="utf-8")
     parse_spec(read_yaml(file), folder=folder)
+
+
+def shell(place: Place) -> str:
+    """The command as a function of the shell."""
+    return f'ottt() {{ {shlex.join(place.command())} "$@"; }}\n'
 
 
 def shorter(line: str) -> str:

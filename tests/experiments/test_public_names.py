@@ -11,6 +11,7 @@ COMMANDS = {
     "datasets": {"download", "show"},
     "doctor": set(),
     "evaluate": set(),
+    "export": {"nir"},
     "mlflow": {"log-model", "serve"},
     "models": set(),
     "report": set(),
@@ -31,9 +32,9 @@ COMMANDS = {
 }
 
 
-def test_the_package_has_one_public_name() -> None:
-    assert experiments.__all__ == ["Sweep"]
-    assert experiments.Sweep.__name__ == "Sweep"
+def test_the_package_has_two_public_names() -> None:
+    assert experiments.__all__ == ["Sweep", "Trainable"]
+    assert [getattr(experiments, name).__name__ for name in experiments.__all__] == experiments.__all__
 
 
 def test_the_command_has_these_subcommands() -> None:

@@ -101,8 +101,11 @@ def test_summary_does_not_overclaim(store):
     sentences = summary(tables.compare(runs))
     assert sentences[0] == "6 variants, 33 of 36 trials finished (1 failed, 1 diverged, 1 stopped early)."
     assert "chosen on the test set" in sentences[1]
+    assert sentences[-2].startswith("Detectable with 80% power: ")
+    assert " with 6 seeds, " in sentences[-2]
     assert sentences[-1] == "0 of 5 tested differences to the baseline have an adjusted p of at most 0.05."
     one_seed = runs[runs["seed"] == 0]
+    assert not any("etectable" in sentence for sentence in summary(tables.compare(one_seed)))
     assert summary(tables.compare(one_seed))[-1] == "No difference was tested: too few seeds."
 
 

@@ -243,3 +243,25 @@ def test_budget_counts_all_trials_in_hours_and_finished_ones_in_means(make_runs)
 def test_the_foremost_are_the_baseline_and_the_best(make_runs):
     runs = make_runs({("a", 1.0): [0.1], ("b", 1.0): [0.9], ("c", 1.0): ["failed"], ("d", 1.0): [0.8]})
     assert [name[-16] for name in foremost(compare(runs), count=3)] == ["a", "b", "d"]
+
+
+def test_the_detectable_difference_is_that_of_the_pairs_there_are(make_runs):
+    runs = make_runs(
+        {
+            ("accumulate", 2.0): [0.80, 0.90, 0.70],
+            ("online", 2.0): [0.81, 0.92, 0.73],  # differences 0.01, 0.02, 0.03
+            ("online", 4.0): [0.70, "failed", 0.64],  # -0.10, -0.06
+        }
+    )
+    (note,) = [note for note in compare(runs).notes if note.startswith("Detectable")]
+    # squares around the means 0.0002 and 0.0008, 2 + 1 degrees of freedom: sd 0.0183, times 3.26, 1.68 and 1.00
+    assert note.startswith("Detectable with 80% power: 0.060 with 3 seeds, 0.031 with 5 seeds, 0.018 with 10 seeds (")
+    assert note.endswith("standard deviation of paired differences 0.018, pooled over 2 variants).")
+
+
+def test_without_a_spread_of_differences_none_is_called_detectable(make_runs):
+    one_seed = make_runs({("accumulate", 2.0): [0.9], ("online", 2.0): [0.8]})
+    one_variant = make_runs({("accumulate", 2.0): [0.9, 0.8, 0.7]})
+    without_partners = make_runs({("accumulate", 2.0): ["failed", 0.8, 0.7], ("online", 2.0): [0.9, 0.8, "failed"]})
+    for runs in (one_seed, one_variant, without_partners):
+        assert not any("etectable" in note for note in compare(runs).notes)

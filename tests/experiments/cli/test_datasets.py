@@ -32,6 +32,8 @@ def test_the_list_says_what_is_there(
         "dvs128_gesture": False,
         "digits": True,
         "digits_dvs": True,
+        "tonic:NMNIST": False,
+        "tonic:DVSGesture": False,
     }
     assert listed["imagenet"]["shape"] == [3, 224, 224]
     assert [file["from"] for file in listed["cifar10"]["files"]] == [FILES["cifar10"][0].url]
