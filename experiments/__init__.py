@@ -1,25 +1,27 @@
 """Sweeps: specs, their trials, the driver on Ray Tune, MLflow; and the `ottt` command.
 
-`experiments.Sweep` is imported on first use, so that the command starts fast.
+Public names are imported on first use, so that the command starts fast.
 """
 
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from experiments.sweep import Sweep as Sweep
+    from experiments.worker.own_tuner import Trainable as Trainable
 
-__all__ = ["Sweep"]
+_HOMES = {"Sweep": "experiments.sweep", "Trainable": "experiments.worker.own_tuner"}
+
+__all__ = ["Sweep", "Trainable"]
 
 
 def __getattr__(name: str) -> Any:
-    if name != "Sweep":
+    if name not in _HOMES:
         raise AttributeError(f"module 'experiments' has no attribute {name!r}")
-    from experiments.sweep import Sweep
-
-    return Sweep
+    return getattr(import_module(_HOMES[name]), name)
 
 
 def _refuse_mixture() -> None:

@@ -1,41 +1,28 @@
 """The Ray actor that trains one trial after another. Torch is imported here, in the worker, never in the driver."""
 
-import gc
 import time
-import traceback
 from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
 
-from experiments.garbage_collection import collection_paused
 from experiments.ray_internals import draining_nodes
 from experiments.results.provenance import ROOT, code_hash
 from experiments.results.stop_request import StopRequest
 from experiments.results.trial_records import Epoch, TrialRecords
-from experiments.sweep_spec.run_settings import Checkpoints, Limits, Share
+from experiments.sweep_spec.run_settings import Checkpoints, Limits
 from experiments.worker.crash import death_noted
-from experiments.worker.step_report import (
-    EPOCH,
-    REPORT,
-    SCORE,
-    FailureKind,
-    ResetFailed,
-    StepReport,
-    reason_of,
-    storable,
-)
-from experiments.worker.usage import Usage
+from experiments.worker.one_trial import OneTrial, ending_of, import_trainer
+from experiments.worker.step_report import EPOCH, REPORT, SCORE, FailureKind, ResetFailed, StepReport, reason_of
 from ottt.config.trial import TrialConfig
 from ottt.errors import UserError, first_line
-from ottt.files import is_disk_full
 from ottt.schema import Status
 
 if TYPE_CHECKING:
     from ottt.training.trainer import Trainer
 
 
-class TrialTrainable(tune.Trainable):
+class TrialTrainable(OneTrial, tune.Trainable):
     """Trains one epoch per step. An error ends the trial with a report, not the actor, which the next trial reuses.
 
     Checkpoints are written to the trial's folder at the start of a step, when the driver has recorded all their epochs.
@@ -63,9 +50,7 @@ class TrialTrainable(tune.Trainable):
             code: hash of the code that the driver runs; this process refuses to train with another one.
             limits: how long an attempt may take.
         """
-        with collection_paused():
-            import ottt.training.trainer  # noqa: F401  # before the first trial waits for it
-
+        import_trainer()
         self._metric = metric
         self._records = records
         self._checkpoints = checkpoints
@@ -88,12 +73,9 @@ class TrialTrainable(tune.Trainable):
 
     def _take(self, new_config: dict[str, Any]) -> None:
         self._trial: str = new_config["trial"]
-        self._config = TrialConfig.model_validate_json(new_config["config"])
-        self._trainer: Trainer | None = None
         self._written = self._taken = time.monotonic()
-        self._share: Share = new_config["share"]
         self._until: int | None = new_config["until"]
-        _clean(self._share)
+        self._begin(TrialConfig.model_validate_json(new_config["config"]), new_config["share"])
 
     def step(self) -> dict[str, Any]:
         """Train one epoch."""
@@ -109,20 +91,11 @@ class TrialTrainable(tune.Trainable):
         return None if hours is None else 3600 * hours - (time.monotonic() - self._taken)
 
     def _attempt(self) -> StepReport:
-        import torch
-
-        from ottt.training.divergence import Diverged
-
         try:
             return self._train()
-        except Diverged as error:
-            return self._ended(Status.DIVERGED, str(error))
-        except torch.OutOfMemoryError as error:
-            return self._failed(Status.OUT_OF_MEMORY, error, FailureKind.DEVICE_MEMORY)
-        except MemoryError as error:
-            return self._failed(Status.OUT_OF_MEMORY, error, FailureKind.WORKER)
         except BaseException as error:  # SystemExit, too: it would end the worker, and the trial be tried again
-            return self._failed(Status.FAILED, error, FailureKind.WORKER if is_disk_full(error) else FailureKind.ERROR)
+            ending = ending_of(error)
+            return self._ended(ending.status, ending.reason, trace=ending.traceback, failure=ending.failure)
 
     def _train(self) -> StepReport:
         """Train the next epoch; the checkpoint of the one before is written first, that of the last one at its end."""
@@ -136,9 +109,8 @@ class TrialTrainable(tune.Trainable):
             warning = self._save() if self._is_due() else None
         epoch = None
         if not self._trainer.done:
-            usage = Usage(self._share)
-            metrics = self._trainer.train_epoch()
-            epoch = Epoch(self._trainer.epoch, time.time(), metrics | usage.metrics())
+            metrics = self._train_epoch()
+            epoch = Epoch(self._trainer.epoch, time.time(), metrics)
         if not self._trainer.done:
             return self._ended(Status.RUNNING, epoch=epoch, warning=warning)
         if self._checkpoints.keep:
@@ -189,9 +161,6 @@ class TrialTrainable(tune.Trainable):
             return f"no checkpoint after epoch {self._trainer.epoch}: {first_line(error)}"
         return None
 
-    def _failed(self, status: Status, error: BaseException, failure: FailureKind) -> StepReport:
-        return self._ended(status, reason_of(error), trace=storable(traceback.format_exc()), failure=failure)
-
     def _ended(
         self,
         status: Status,
@@ -212,16 +181,3 @@ class TrialTrainable(tune.Trainable):
 def is_leaving() -> bool:
     """Whether this node is being drained or preempted."""
     return ray.is_initialized() and ray.get_runtime_context().get_node_id() in draining_nodes()
-
-
-def _clean(share: Share) -> None:
-    """Free what the last trial used, and limit the next one to its share of the machine."""
-    import torch
-
-    gc.collect()  # a traceback can hold the last trial's tensors in a cycle
-    gc.freeze()  # what outlives a trial, mostly packages imported late, is not searched again
-    torch.set_num_threads(share.threads)
-    if share.gpu and torch.cuda.is_available():
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-        torch.cuda.set_per_process_memory_fraction(min(1.0, share.gpu))
