@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 from ottt import names
 from ottt.config.trial import TrialConfig
-from ottt.functional.host_draws import draw_steps
+from ottt.functional.host_draws import Generators, draw_steps, each
 from ottt.functional.kernels import EAGER, Kernels
 from ottt.functional.precision import DTYPES
 from ottt.loss import step_loss
@@ -28,11 +28,11 @@ from ottt.plugins import claim
 
 
 class Batch(NamedTuple):
-    """Outputs and losses of one mini-batch.
+    """Outputs and losses of one mini-batch; of a fused network, see `ottt.models.fused`, with its n trials.
 
     Attributes:
-        logits: [T,B,K], detached.
-        losses: [T], detached; their sum is the loss of the batch.
+        logits: [T,B,K] or [T,n,B,K], detached.
+        losses: [T] or [T,n], detached; their sum over time steps is the loss of the batch.
     """
 
     logits: Tensor
@@ -49,7 +49,7 @@ class Rule(Protocol):
         inputs: Tensor,
         labels: Tensor,
         *,
-        generator: torch.Generator | None = None,
+        generator: Generators = None,
         scaler: GradScaler | None = None,
     ) -> Batch:
         """Run all time steps of one mini-batch and update the parameters, once or in every step.
@@ -59,7 +59,8 @@ class Rule(Protocol):
             optimizer: optimizer of its parameters; the gradients of the last update stay in `p.grad`.
             inputs: [B,C,H,W], the same frame in every step, or [B,T,C,H,W].
             labels: [B] int64.
-            generator: generator of draws made once per sequence, on the inputs' device; None: torch's global one.
+            generator: generator of draws made once per sequence, on the inputs' device, or one for each trial of a
+                fused network; None: torch's global one.
             scaler: loss scaler, for fp16.
         """
 
@@ -70,17 +71,17 @@ class Settings:
 
     Attributes:
         time_steps: T.
-        mse_weight: lambda of the loss.
+        mse_weight: lambda of the loss; of a fused network possibly one per trial, [n].
         dtype: precision in which weighted layers compute; None: that of their parameters.
         kernels: implementation of the neurons, plain or compiled.
     """
 
     time_steps: int
-    mse_weight: float
+    mse_weight: float | Tensor
     dtype: torch.dtype | None = None
     kernels: Kernels = EAGER
 
-    def context(self, *, trace: Trace | None = None, generator: torch.Generator | None) -> Context:
+    def context(self, *, trace: Trace | None = None, generator: Generators) -> Context:
         """The context of one mini-batch."""
         return Context(trace=trace, cut=True, dtype=self.dtype, generator=generator, kernels=self.kernels)
 
@@ -106,7 +107,7 @@ class ForwardInTime:
         inputs: Tensor,
         labels: Tensor,
         *,
-        generator: torch.Generator | None = None,
+        generator: Generators = None,
         scaler: GradScaler | None = None,
     ) -> Batch:
         """See `Rule.train_batch`."""
@@ -146,21 +147,22 @@ class SomeStepsInTime:
         inputs: Tensor,
         labels: Tensor,
         *,
-        generator: torch.Generator | None = None,
+        generator: Generators = None,
         scaler: GradScaler | None = None,
     ) -> Batch:
         """See `Rule.train_batch`."""
         context = self.settings.context(generator=generator)
         outs, losses, state = [], [], None
-        chosen = draw_steps(self.settings.time_steps, self.k, generator)
+        drawn = [draw_steps(self.settings.time_steps, self.k, one) for one in each(generator)]
         _clear_gradients(optimizer)
         for t in range(self.settings.time_steps):
             current = encoded(net, inputs, t, context)
-            with torch.set_grad_enabled(t in chosen):
+            chosen = [t in steps for steps in drawn]  # by trial
+            with torch.set_grad_enabled(any(chosen)):
                 out, state = net.step(current, state, context)
                 loss = _loss(out, labels, self.settings)
-            if t in chosen:
-                _backward(loss, scaler)
+            if any(chosen):
+                _backward(loss if all(chosen) else loss * loss.new_tensor(chosen), scaler)
             state = detached(state)
             outs.append(out.detach())
             losses.append(loss.detach())
@@ -185,7 +187,7 @@ class BackwardThroughTime:
         inputs: Tensor,
         labels: Tensor,
         *,
-        generator: torch.Generator | None = None,
+        generator: Generators = None,
         scaler: GradScaler | None = None,
     ) -> Batch:
         """See `Rule.train_batch`."""
@@ -198,7 +200,7 @@ class BackwardThroughTime:
                 out, state = net.step(encoded(net, inputs, t, context), state, context)
                 losses.append(_loss(out, labels, self.settings))
                 outs.append(out)
-            _backward(torch.stack(losses[start:stop]).sum(), scaler)
+            _backward(torch.stack(losses[start:stop]).sum(0), scaler)
             state = detached(state)
         _update(optimizer, context, scaler)
         return Batch(torch.stack(outs).detach(), torch.stack(losses).detach())
@@ -231,7 +233,8 @@ def _clear_gradients(optimizer: Optimizer) -> None:
 
 
 def _backward(loss: Tensor, scaler: GradScaler | None) -> None:
-    (loss if scaler is None else scaler.scale(loss)).backward()
+    scaled = loss if scaler is None else scaler.scale(loss)
+    (scaled.sum() if scaled.dim() else scaled).backward()
 
 
 def _update(optimizer: Optimizer, context: Context, scaler: GradScaler | None) -> None:
@@ -271,9 +274,16 @@ def register_rule(name: str, build: RuleBuilder, *, traits: RuleTraits) -> None:
     names.RULES[name] = traits
 
 
-def build_rule(config: TrialConfig, *, kernels: Kernels = EAGER) -> Rule:
-    """The update rule of `config`, with neurons that run on `kernels`."""
-    settings = Settings(config.train_steps, config.loss.mse_weight, DTYPES[config.precision], kernels)
+def build_rule(config: TrialConfig, *, kernels: Kernels = EAGER, mse_weight: Tensor | None = None) -> Rule:
+    """The update rule of `config`, with neurons that run on `kernels`.
+
+    Args:
+        config: configuration.
+        kernels: implementation of the neurons.
+        mse_weight: lambda of the loss of each trial of a fused network, [n]; None: that of `config`.
+    """
+    weight = config.loss.mse_weight if mse_weight is None else mse_weight
+    settings = Settings(config.train_steps, weight, DTYPES[config.precision], kernels)
     return RULES[config.rule.name](settings, config)
 
 

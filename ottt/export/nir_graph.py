@@ -101,7 +101,7 @@ class Graph:
         import nir
 
         config, shape = neuron.config, self.shapes[source]
-        tau = 1 / (1 - neuron.decay) if neuron.decay < 1 else None  # time steps
+        tau = 1 / (1 - config.decay) if config.decay < 1 else None  # time steps
         rates = {"r": 1 / self.dt} if tau is None else {"tau": tau * self.dt, "r": tau, "v_leak": 0.0}
         values = {key: _filled(shape, value, like) for key, value in rates.items()}
         below = _next_smaller(_filled(shape, config.v_threshold, like))
@@ -113,7 +113,7 @@ class Graph:
             return self.add(name, (nir.IF if tau is None else nir.LIF)(**values, v_threshold=threshold), shape, source)
         membrane = self.add(f"{name}_membrane", (nir.I if tau is None else nir.LI)(**values), shape, source)
         spikes = self.add(name, nir.Threshold(threshold=below), shape, membrane)
-        back = self.scale(f"{name}_reset", -neuron.decay * config.v_threshold, like, spikes)
+        back = self.scale(f"{name}_reset", -config.decay * config.v_threshold, like, spikes)
         delayed = self.add(f"{name}_delay", nir.Delay(delay=_filled(shape, self.dt, like)), shape, back)
         self.edges.append((delayed, membrane))
         return spikes

@@ -1,6 +1,7 @@
 """The elementwise work of a layer of neurons, plain (one operation after another) or compiled (one pass over memory).
 
-Both give the same numbers up to rounding in the last digit. Values passed between layers can have a lower precision
+Both give the same numbers up to rounding in the last digit. Parameters of neurons are numbers; where they differ within
+a layer, tensors that broadcast to it. Values passed between layers can have a lower precision
 than membrane potentials and traces, which are float32 at least.
 """
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ottt.errors import first_line
-from ottt.functional.surrogate import Curve, sigmoid
+from ottt.functional.surrogate import Curve, Factor, sigmoid
 
 MAX_COMPILATIONS = 256  # of one kernel in a process: a sweep can vary surrogate, reset and precision
 
@@ -29,17 +30,17 @@ class Kernels(NamedTuple):
 
 
 def fire(
-    x: Tensor, u: Tensor | None, decay: float, v_threshold: float, v_reset: float | None, dtype: torch.dtype
+    x: Tensor, u: Tensor | None, decay: Factor, v_threshold: Factor, v_reset: float | None, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Spikes as `dtype`, the potential after the reset, and the one that `spike_gradient` reads; see `lif_step`."""
     x = converted(x, state_dtype(x))
-    u_now = x if u is None else torch.add(x, u, alpha=decay)
+    u_now = x if u is None else plus(x, u, decay)
     if v_reset is not None:
         fired = u_now >= v_threshold
         return fired.to(dtype), torch.where(fired, v_reset, u_now), u_now
     s = torch.ge(u_now, v_threshold, out=torch.empty_like(u_now))
     # After a soft reset u[t] follows from values that are kept anyway: the backward pass needs no further buffer.
-    u_next = torch.sub(u_now, s, alpha=v_threshold) if u is None else u_now.sub_(s, alpha=v_threshold)
+    u_next = minus(u_now, s, v_threshold, out=None if u is None else u_now)
     return converted(s, dtype), u_next, u_next
 
 
@@ -47,23 +48,35 @@ def spike_gradient(
     s: Tensor,
     u: Tensor,
     grad_s: Tensor,
-    v_threshold: float,
+    v_threshold: Factor,
     soft: bool,
     derivative: Curve,
-    alpha: float,
+    alpha: Factor,
     dtype: torch.dtype,
 ) -> Tensor:
     """dL/ds times the surrogate's derivative, as `dtype`; `u` is u'[t] after a soft reset, else u[t]."""
-    above = torch.add(u, s, alpha=v_threshold).sub_(v_threshold) if soft else u - v_threshold
+    above = plus(u, s, v_threshold).sub_(v_threshold) if soft else u - v_threshold
     return converted(derivative(above, alpha).mul_(grad_s), dtype)
 
 
-def update_trace(s: Tensor, a: Tensor, decay: float | Tensor) -> tuple[Tensor, Tensor]:
+def update_trace(s: Tensor, a: Tensor, decay: Factor) -> tuple[Tensor, Tensor]:
     """The next trace, in full precision and in that of the spikes; see `ottt.functional.lif.trace_step`."""
     full = state_dtype(s)
     s_full, a = converted(s, full), converted(a, full)
-    kept = torch.addcmul(s_full, a, decay) if isinstance(decay, Tensor) else torch.add(s_full, a, alpha=decay)
+    kept = plus(s_full, a, decay)
     return kept, converted(kept, s.dtype)
+
+
+def plus(x: Tensor, y: Tensor, factor: Factor) -> Tensor:
+    """x + factor y."""
+    return torch.addcmul(x, y, factor) if isinstance(factor, Tensor) else torch.add(x, y, alpha=factor)
+
+
+def minus(x: Tensor, y: Tensor, factor: Factor, *, out: Tensor | None = None) -> Tensor:
+    """x - factor y, in `out` if it is given."""
+    if isinstance(factor, Tensor):
+        return torch.addcmul(x, y, factor, value=-1, out=out)
+    return torch.sub(x, y, alpha=factor, out=out)
 
 
 def state_dtype(x: Tensor) -> torch.dtype:

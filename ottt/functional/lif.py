@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ottt.functional.kernels import EAGER, Kernels, converted, state_dtype
-from ottt.functional.surrogate import Curve, sigmoid
+from ottt.functional.surrogate import Curve, Factor, sigmoid
 
 
 class _LifStep(torch.autograd.Function):
@@ -17,11 +17,11 @@ class _LifStep(torch.autograd.Function):
         ctx: Any,
         x: Tensor,
         u: Tensor | None,
-        decay: float,
-        v_threshold: float,
+        decay: Factor,
+        v_threshold: Factor,
         v_reset: float | None,
         derivative: Curve,
-        alpha: float,
+        alpha: Factor,
         dtype: torch.dtype,
         kernels: Kernels,
     ) -> tuple[Tensor, Tensor]:
@@ -54,11 +54,11 @@ def lif_step(
     x: Tensor,
     u: Tensor | None,
     *,
-    decay: float,
-    v_threshold: float = 1.0,
+    decay: Factor,
+    v_threshold: Factor = 1.0,
     v_reset: float | None = None,
     derivative: Curve = sigmoid,
-    alpha: float = 4.0,
+    alpha: Factor = 4.0,
     dtype: torch.dtype | None = None,
     kernels: Kernels = EAGER,
 ) -> tuple[Tensor, Tensor]:
@@ -82,6 +82,8 @@ def lif_step(
         dtype: type of the spikes; None: that of the potential.
         kernels: plain or compiled.
 
+    Numbers can be tensors that broadcast to x, where neurons of a layer differ.
+
     Returns:
         s[t] and u'[t], both of x's shape; the potential in x's precision, float32 at least.
     """
@@ -90,9 +92,7 @@ def lif_step(
     return s, u_next
 
 
-def trace_step(
-    s: Tensor, a: Tensor | None, decay: float | Tensor, *, kernels: Kernels = EAGER
-) -> tuple[Tensor, Tensor]:
+def trace_step(s: Tensor, a: Tensor | None, decay: Factor, *, kernels: Kernels = EAGER) -> tuple[Tensor, Tensor]:
     """a[t] = decay a[t-1] + s[t] (paper, equation 6): the trace of a neuron's spikes.
 
     Args:
@@ -108,7 +108,7 @@ def trace_step(
     return (s, s) if a is None else kernels.update_trace(s, a, decay)
 
 
-def ndot_factor(u: Tensor, u_before: Tensor | None, decay: float) -> Tensor:
+def ndot_factor(u: Tensor, u_before: Tensor | None, decay: Factor) -> Tensor:
     """e[t] = u'[t] / u'[t-1], clamped to [-decay, decay] (NDOT, ICML 2024).
 
     Args:
@@ -117,5 +117,8 @@ def ndot_factor(u: Tensor, u_before: Tensor | None, decay: float) -> Tensor:
         decay: the membrane's decay; e at the first step and where the quotient is 0/0.
     """
     if u_before is None:
-        return torch.full_like(u, decay)
-    return (u.detach() / u_before.detach()).nan_to_num(nan=decay, posinf=decay, neginf=-decay).clamp(-decay, decay)
+        return torch.zeros_like(u) + decay if isinstance(decay, Tensor) else torch.full_like(u, decay)
+    factor = u.detach() / u_before.detach()
+    if isinstance(decay, Tensor):
+        return torch.where(factor.isnan(), decay, factor).clamp(-decay, decay)
+    return factor.nan_to_num(nan=decay, posinf=decay, neginf=-decay).clamp(-decay, decay)

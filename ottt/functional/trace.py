@@ -19,7 +19,7 @@ class _TraceLinear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, s_BN: Tensor, a_BN: Tensor, w_MN: Tensor, b_M: Tensor) -> Tensor:
         ctx.save_for_backward(a_BN, w_MN)
-        return F.linear(s_BN, w_MN, b_M)
+        return linear(s_BN, w_MN, b_M)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, Tensor | None, Tensor | None]:
@@ -29,8 +29,8 @@ class _TraceLinear(torch.autograd.Function):
         return (
             g_BM @ w_MN if to_s else None,
             None,
-            g_BM.t() @ a_BN if to_w else None,
-            g_BM.sum(0) if to_b else None,
+            g_BM.mT @ a_BN if to_w else None,
+            g_BM.sum(-2) if to_b else None,
         )
 
 
@@ -74,8 +74,13 @@ class _TraceConv2d(torch.autograd.Function):
         return grad_s, None, grad_w, grad_b, None, None, None
 
 
+def linear(x_BN: Tensor, w_MN: Tensor, b_M: Tensor) -> Tensor:
+    """x w^T + b, [B,N] -> [B,M]; with a leading dimension, of each trial by itself."""
+    return F.linear(x_BN, w_MN, b_M) if x_BN.dim() == 2 else torch.baddbmm(b_M[:, None], x_BN, w_MN.mT)
+
+
 def trace_linear(s_BN: Tensor, a_BN: Tensor, w_MN: Tensor, b_M: Tensor) -> Tensor:
-    """Linear layer [B,N] -> [B,M]: value from spikes `s_BN`, weight gradient from traces `a_BN`."""
+    """`linear` [...,B,N] -> [...,B,M]: value from spikes `s_BN`, weight gradient from traces `a_BN`."""
     return _TraceLinear.apply(s_BN, a_BN, w_MN, b_M)  # type: ignore[no-any-return]
 
 

@@ -128,8 +128,12 @@ class Block(nn.Module):
                 return shortcut, after + [_silent(x) for _ in skipped]
             h = conv(spikes, context)
         if self._drops() and not self.per_batch:
-            h = h * (context.mask(self, h[:, :1, :1, :1], self.drop) * (1 - self.drop))
-        return self.skip_gain * ALPHA * h.to(x.dtype) + shortcut, after
+            h = h * (context.sample_mask(self, h, self.drop) * (1 - self.drop))
+        return self._grown(h.to(x.dtype), context) + shortcut, after
+
+    def _grown(self, h: Tensor, context: Context) -> Tensor:
+        """What the branch adds to the residual stream."""
+        return self.skip_gain * ALPHA * h
 
     def _drops(self) -> bool:
         return self.training and self.drop > 0

@@ -6,13 +6,13 @@ one mini-batch, which all layers share.
 Shapes: B batch, C channels, N features, H W image.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ottt.functional.host_draws import draw_event
+from ottt.functional.host_draws import Generators, draw_event, each, uniform
 from ottt.functional.kernels import EAGER, Kernels
 
 Trace = Literal["decay", "ndot"]
@@ -83,7 +83,7 @@ class Context:
     Attributes:
         trace: traces that neurons keep for the weight gradient: "decay" (OTTT), "ndot", or None.
         dtype: precision in which weighted layers compute; None: that of their parameters.
-        generator: generator of draws made once per sequence (dropout masks); None: torch's global one.
+        generator: generator of draws made once per sequence (dropout masks), or one for each trial of a fused network.
         kernels: implementation of the neurons, plain or compiled.
     """
 
@@ -93,7 +93,7 @@ class Context:
         trace: Trace | None = None,
         cut: bool = False,
         dtype: torch.dtype | None = None,
-        generator: torch.Generator | None = None,
+        generator: Generators = None,
         kernels: Kernels = EAGER,
     ) -> None:
         self.trace = trace
@@ -102,12 +102,12 @@ class Context:
         self.generator = generator
         self._cut = cut
         self._making = False  # whether a shared tensor is being computed, whose graph then extends into others
-        self._shared: dict[nn.Module, tuple[Tensor, Tensor]] = {}
-        self._lowered: dict[nn.Module, Tensor] = {}
+        self._shared: dict[Hashable, tuple[Tensor, Tensor]] = {}
+        self._lowered: dict[Hashable, Tensor] = {}
         self._masks: dict[nn.Module, Tensor] = {}
         self._dropped: dict[nn.Module, bool] = {}
 
-    def shared(self, owner: nn.Module, make: Callable[[], Tensor]) -> Tensor:
+    def shared(self, owner: Hashable, make: Callable[[], Tensor]) -> Tensor:
         """The result of `make()`, called once per owner and update; `make` can ask for shared tensors itself."""
         if owner not in self._shared:
             outer, self._making = self._making, True
@@ -122,7 +122,7 @@ class Context:
         live, leaf = self._shared[owner]
         return live if self._making else leaf
 
-    def lowered(self, owner: nn.Module, exact: Tensor, dtype: torch.dtype) -> Tensor:
+    def lowered(self, owner: Hashable, exact: Tensor, dtype: torch.dtype) -> Tensor:
         """`exact` as `dtype`, converted once per owner and update.
 
         The gradient of each use returns to the precision of `exact` before it is added to those of other time steps.
@@ -143,15 +143,21 @@ class Context:
     def mask(self, owner: nn.Module, like: Tensor, p: float) -> Tensor:
         """Dropout mask of `owner` for this sequence: 0 with probability p, else 1/(1-p); shape of `like`."""
         if owner not in self._masks:
-            exact = torch.promote_types(like.dtype, torch.float32)
-            keep = torch.rand(like.shape, generator=self.generator, device=like.device, dtype=exact) >= p
+            keep = uniform(like, self.generator) >= p
             self._masks[owner] = keep.to(like.dtype) / (1 - p)
         return self._masks[owner]
+
+    def sample_mask(self, owner: nn.Module, like: Tensor, p: float) -> Tensor:
+        """The same with one draw per sample, for all channels and pixels of `like`, [B,C,H,W]: [B,1,1,1]."""
+        trials = len(each(self.generator))
+        mask = self.mask(owner, like[:, :trials, :1, :1], p)
+        return mask if trials == 1 else mask.repeat_interleave(like.shape[1] // trials, 1)
 
     def drops(self, owner: nn.Module, p: float) -> bool:
         """Whether `owner` is left out of this sequence, for the whole batch: one draw, true with probability p."""
         if owner not in self._dropped:
-            self._dropped[owner] = draw_event(p, self.generator)
+            [generator] = each(self.generator)
+            self._dropped[owner] = draw_event(p, generator)
         return self._dropped[owner]
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ottt.functional.kernels import converted
-from ottt.functional.trace import trace_conv2d, trace_linear
+from ottt.functional.trace import linear, trace_conv2d, trace_linear
 from ottt.functional.weight import standardize
 from ottt.modules.context import Context, Spikes, on_both
 
@@ -45,9 +45,9 @@ class Synapse(nn.Module):
 
         It has the precision of the parameters, unless it is a convolution of spikes, whose output goes to neurons.
         """
-        exact = self.weight.dtype
+        exact = self.exact
         dtype = context.dtype or exact
-        kernel, bias = self._kernel_for(context, dtype), converted(self.bias, dtype)
+        kernel, bias = self.operands(context, dtype)
         if isinstance(x, Tensor):
             y = self.apply_plain(converted(x, dtype), kernel, bias)
         elif x.a is None:
@@ -64,11 +64,22 @@ class Synapse(nn.Module):
         """The output for spikes `s`, with the weight gradient from traces `a`."""
         raise NotImplementedError
 
-    def _kernel_for(self, context: Context, dtype: torch.dtype) -> Tensor:
+    @property
+    def exact(self) -> torch.dtype:
+        """Precision of the parameters."""
+        return self.weight.dtype
+
+    def operands(self, context: Context, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Kernel and bias as `dtype`, both made once per update."""
         # A plain weight is its own kernel; sharing it would only add a copy.
         is_plain = self.gain is None and self.scale == 1.0
-        kernel = self.weight if is_plain else context.shared(self, self.kernel)
-        return kernel if dtype == kernel.dtype else context.lowered(self, kernel, dtype)
+        return self.lowered(self.weight if is_plain else context.shared(self, self.kernel), self.bias, context, dtype)
+
+    def lowered(self, kernel: Tensor, bias: Tensor, context: Context, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Both as `dtype`."""
+        if dtype == kernel.dtype:
+            return kernel, bias
+        return context.lowered(self, kernel, dtype), context.lowered((self, "bias"), bias, dtype)
 
     def extra_repr(self) -> str:
         """Weight shape, standardisation and input scale."""
@@ -134,7 +145,7 @@ class Linear(Synapse):
 
     def apply_plain(self, x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
         """See `Synapse.apply_plain`."""
-        return F.linear(x, kernel, bias)
+        return linear(x, kernel, bias)
 
     def apply_traced(self, s: Tensor, a: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
         """See `Synapse.apply_traced`."""

@@ -1,4 +1,4 @@
-"""The registry of metrics that plugins add to those of every epoch."""
+"""Metrics of an evaluation beside loss and accuracy: its costs, and what plugins add to every epoch."""
 
 import posixpath
 import re
@@ -47,6 +47,14 @@ def computed(report: EvalReport, *, part: str, plugins: tuple[str, ...]) -> dict
         for name, compute in list(_COMPUTED.items())
         if owner(KIND, name) in {None, *plugins}
     }
+
+
+def cost(report: EvalReport) -> dict[str, float]:
+    """Firing rates, operations and energy of inference, and accuracy at other numbers of time steps."""
+    rates = {schema.rate_of_layer(i): rate for i, rate in enumerate(report.rates)}
+    at = {schema.top1_at(steps): top1 for steps, top1 in report.top1_at.items()} if len(report.top1_at) > 1 else {}
+    totals = {"rate/total": report.total_rate, "energy/synops": report.synops, "energy/nj": report.energy_nj}
+    return rates | at | totals
 
 
 def _check_stored(name: str) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -19,12 +19,12 @@ from ottt.evaluation.evaluator import evaluate
 from ottt.functional.precision import check_precision, float32_products
 from ottt.models.registry import build_model
 from ottt.rules import Batch, build_rule
-from ottt.schema import Status, rate_of_layer, top1_at
+from ottt.schema import Status
 from ottt.training.checkpoint import State, UnusableState, read_checkpoint, restore, write_checkpoint
 from ottt.training.compile import choose_kernels
 from ottt.training.divergence import Diverged, expect_finite, expect_finite_state
 from ottt.training.load_data import load_data
-from ottt.training.metrics import computed
+from ottt.training.metrics import computed, cost
 from ottt.training.optim import build_optimizer, build_schedule, change_optimizer
 
 EVAL_BATCH = 512  # most samples per batch of an evaluation
@@ -36,6 +36,20 @@ class Sink(Protocol):
 
     def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Record the metrics of `epoch` (from 1), by the names of `ottt.schema`."""
+
+
+class Fitted(NamedTuple):
+    """One pass over the training samples, each batch measured before its update.
+
+    Attributes:
+        loss: mean loss of the samples.
+        top1: accuracy.
+        seconds: how long it took.
+    """
+
+    loss: float
+    top1: float
+    seconds: float
 
 
 class Trainer:
@@ -94,20 +108,24 @@ class Trainer:
         Raises:
             Diverged: the training was lost in this epoch, even if only in its last update.
         """
+        self.begin_epoch()
+        return self.end_epoch(self._fit())
+
+    def begin_epoch(self) -> None:
+        """Apply the changes of settings that are scheduled for the next epoch."""
         if self.config.changes:
             self._apply_changes()
-        lr = self.optimizer.param_groups[0]["lr"]
-        started = time.perf_counter()
-        loss, top1 = self._fit()
-        seconds = time.perf_counter() - started
-        expect_finite(self.epoch + 1, "training loss", loss)
+
+    def end_epoch(self, fitted: Fitted) -> dict[str, float]:
+        """Evaluate after a pass over the training samples; see `train_epoch`."""
+        expect_finite(self.epoch + 1, "training loss", fitted.loss)
         expect_finite_state(self.epoch + 1, self.net)
         metrics = {
-            "train/loss": loss,
-            "train/top1": top1,
-            "optim/lr": float(lr),
-            "time/epoch_s": seconds,
-            "perf/images_per_s": len(self.train_set) / seconds,
+            "train/loss": fitted.loss,
+            "train/top1": fitted.top1,
+            "optim/lr": float(self.optimizer.param_groups[0]["lr"]),
+            "time/epoch_s": fitted.seconds,
+            "perf/images_per_s": len(self.train_set) / fitted.seconds,
         }
         if self.device.type == "cuda":
             metrics["mem/peak_mib"] = torch.cuda.max_memory_allocated(self.device) / 2**20
@@ -132,7 +150,7 @@ class Trainer:
             metrics |= {f"{name}/loss": report.loss, f"{name}/top1": report.top1, f"{name}/top5": report.top5}
             metrics |= computed(report, part=name, plugins=self.config.plugins)
         self.report = reports["test"]
-        return metrics | _cost(self.report)
+        return metrics | cost(self.report)
 
     def evaluate(self, samples: Samples) -> EvalReport:
         """Evaluate the current network."""
@@ -183,13 +201,13 @@ class Trainer:
         self.epoch = state["epoch"]
 
     def _apply_changes(self) -> None:
-        """Apply the scheduled changes of settings for the next epoch."""
         before, now = self.config.at(self.epoch - 1), self.config.at(self.epoch)
         change_optimizer(self.optimizer, self.schedule, before=before.optim, now=now.optim)
         self.rule = build_rule(now, kernels=self.kernels)
 
-    def _fit(self) -> tuple[float, float]:
-        """Train on all samples once; returns mean loss and accuracy, each batch before its update."""
+    def _fit(self) -> Fitted:
+        """Train on all samples once."""
+        started = time.perf_counter()
         self.net.train()
         size = self.config.batch_size
         loss = torch.zeros((), device=self.device)
@@ -199,7 +217,7 @@ class Trainer:
             loss += batch.losses.sum() * len(labels)
             correct += (batch.logits.sum(0).argmax(1) == labels).sum()
         count = len(self.train_set)
-        return loss.item() / count, correct.item() / count
+        return Fitted(loss.item() / count, correct.item() / count, time.perf_counter() - started)
 
 
 @dataclass(frozen=True)
@@ -278,11 +296,3 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(name)
-
-
-def _cost(report: EvalReport) -> dict[str, float]:
-    """Firing rates, operations and energy of inference, and accuracy at other numbers of time steps."""
-    rates = {rate_of_layer(i): rate for i, rate in enumerate(report.rates)}
-    at = {top1_at(steps): top1 for steps, top1 in report.top1_at.items()} if len(report.top1_at) > 1 else {}
-    totals = {"rate/total": report.total_rate, "energy/synops": report.synops, "energy/nj": report.energy_nj}
-    return rates | at | totals
