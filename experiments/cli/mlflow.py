@@ -7,14 +7,16 @@ from typing import Annotated
 
 import typer
 
-from experiments.cli.arguments import ResultsOption, at_home
+from experiments.cli.arguments import ResultsOption, SweepArgument, at_home, sweep_name
 from experiments.cli.runs import RunArgument
 from experiments.results.folder import Results
 from ottt.errors import UserError
 
 DEVICES = ("cpu", "cuda")
 
-app = typer.Typer(help="Open the MLflow page, and log models.", no_args_is_help=True)
+app = typer.Typer(help="Open the MLflow page, and log and register models.", no_args_is_help=True)
+
+DeviceOption = Annotated[str, typer.Option(help="Device that the model will run on: cpu or cuda.")]
 
 
 @app.command()
@@ -47,8 +49,10 @@ def serve(
         return
     command = server.command()
     environment = server.environment(os.environ)
-    server.prepare()
+    links = server.prepare()
     print(f"MLflow page: {server.address} (Ctrl-C ends it)", file=sys.stderr, flush=True)
+    for sweep, link in links.items():
+        print(f"{sweep}: {link}", file=sys.stderr, flush=True)
     os.chdir(server.results.root)  # where MLflow writes files of its own
     os.execve(command[0], command, environment)
 
@@ -64,7 +68,7 @@ def log_model(
             help="Checkpoint of the trial (default: the one kept by checkpoints.keep).",
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="Device that the model will run on: cpu or cuda.")] = "cpu",
+    device: DeviceOption = "cpu",
     results: ResultsOption = None,
 ) -> None:
     """Add a trial's network to its run in MLflow's format, for mlflow.pyfunc.load_model and mlflow.pytorch.load_model.
@@ -73,10 +77,39 @@ def log_model(
     """
     from analysis.search import find
 
-    if device not in DEVICES:
-        raise UserError(f"--device must be one of {', '.join(DEVICES)}, got {device!r}")
+    _check(device)
     place = Results.at(results)
     found = find(run, store=place.store)
     from experiments.tracking.model import log_model as log
 
     print(log(found, store=place.store, records=place.records, checkpoint=checkpoint, device=device))
+
+
+@app.command()
+def register(
+    sweep: SweepArgument,
+    name: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Name in the registry (default: the sweep's name).")
+    ] = None,
+    device: DeviceOption = "cpu",
+    results: ResultsOption = None,
+) -> None:
+    """Register the network of a sweep's best variant, by the sweep's metric on validation data.
+
+    It needs the checkpoints that checkpoints.keep=true keeps.
+
+    Example: ottt mlflow register quickstart --name digits
+    """
+    _check(device)
+    place = Results.at(results)
+    from experiments.tracking.registration import register as enter
+
+    found = sweep_name(sweep, place)
+    address, choice = enter(found, store=place.store, records=place.records, name=name, device=device)
+    print(choice.text, file=sys.stderr)
+    print(address)
+
+
+def _check(device: str) -> None:
+    if device not in DEVICES:
+        raise UserError(f"--device must be one of {', '.join(DEVICES)}, got {device!r}")

@@ -157,6 +157,8 @@ def _print_outcome(outcome: "SweepOutcome", place: Results, again: str, *, as_js
         print(table)
         print(f"trials run:  {outcome.ran} of {len(outcome.plan.trials)}")
         print(f"results:     {shown(place.root)}")
+        if outcome.link is not None:
+            print(f"MLflow view: {outcome.link}")
         print(f"MLflow page: {_page_command(place)}")
     if outcome.failed:
         where = shown(place.records.folder)
@@ -174,6 +176,7 @@ def _summary(outcome: "SweepOutcome", place: Results) -> dict[str, Any]:
         "finished": outcome.finished,
         "failed": outcome.failed,
         "results": str(place.root),
+        "view": outcome.link,
     }
 
 

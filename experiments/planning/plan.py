@@ -1,6 +1,5 @@
 """A sweep's trials: the deterministic expansion of its spec."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -41,6 +40,13 @@ class SweepPlan(Plan):
     spec: SweepSpec = field(kw_only=True)
     notes: tuple[str, ...] = ()
 
+    def _repr_html_(self) -> str:
+        return self.as_html(self.notes)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What IPython shows as text; it looks for it in the class that has a `__repr__`."""
+        printer.text(self.summary)
+
     @property
     def done(self) -> frozenset[Status]:
         """How a trial may stand that need not run again."""
@@ -49,15 +55,6 @@ class SweepPlan(Plan):
     def is_done(self, record: Record | None) -> bool:
         """Whether the trial of `record` need not run again for this sweep."""
         return record is not None and record.status in self.done and is_own(record, self.name)
-
-    def run_name(self, trial: Trial) -> str:
-        """The trial in a few words, e.g. "update=online tau=2.0 seed=1"."""
-        last_parts = Counter(key.split(".")[-1] for key in self.axes)
-        settings = {
-            short if last_parts[short := key.split(".")[-1]] == 1 else key: value
-            for key, value in trial.settings.items()
-        }
-        return label(settings | {"seed": trial.seed})
 
 
 def label(settings: Mapping[str, Any]) -> str:

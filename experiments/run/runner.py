@@ -4,7 +4,7 @@ The path of an event: `ray_tune` (what Tune tells) -> `driver` (what it means) -
 Ray is loaded only when there is something to train.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rich.console import Console
 
@@ -39,15 +39,17 @@ class SweepOutcome:
         interrupted: whether the user stopped it.
         store_problem: what the tracking store lacks, in one line.
         lost: what ended it before its end, in a sentence: the cluster is gone.
+        link: link to the sweep on MLflow's page, where that is known.
     """
 
-    plan: SweepPlan
+    plan: SweepPlan = field(repr=False)
     ran: int
     finished: int
     failed: int
     interrupted: bool
     store_problem: str | None
     lost: str | None = None
+    link: str | None = None
 
     @property
     def exit_status(self) -> int:
@@ -145,6 +147,7 @@ def _run(
         interrupted=status is Status.INTERRUPTED,
         store_problem=problem,
         lost=ending.lost if status is Status.INTERRUPTED else None,
+        link=tracking.link,
     )
 
 

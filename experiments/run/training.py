@@ -83,7 +83,7 @@ def _train(effects: Effects, resume: ResumePolicy, ending: Ending, request: Stop
         folder=results.root / "ray" / spec.name,
         ending=ending,
     )
-    effects.tracking.hurry()  # while Ray ends
+    effects.tracking.hurry(is_complete=not ending.is_asked)  # while Ray ends
     effects.open()  # no trial was attempted if other sweeps have trained all of them meanwhile
 
 

@@ -1,3 +1,14 @@
 """MLflow: writing sweeps and models to a tracking store, and serving it."""
 
-__all__ = ["artifacts", "connection", "model", "redact", "server", "shown_plan", "sink", "sync", "writer"]
+__all__ = [
+    "artifacts",
+    "connection",
+    "model",
+    "redact",
+    "registration",
+    "server",
+    "shown_plan",
+    "sink",
+    "sync",
+    "writer",
+]

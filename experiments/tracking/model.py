@@ -52,7 +52,12 @@ def log_model(
         raise UserError(f"run must be a trial's, got {run.name} ({run.id})")
     with TemporaryDirectory() as name:
         folder = Path(name)
-        source = checkpoint or records.final_checkpoint(trial) or _downloaded(run, store, folder)
+        source = checkpoint or kept_checkpoint(run, store=store, records=records, folder=folder)
+        if source is None:
+            raise UserError(
+                f"run {run.name} ({run.id}) must have kept its last checkpoint, got none: give --checkpoint,"
+                " or train with checkpoints.keep=true"
+            )
         if source.is_dir():
             source /= NEWEST  # the previous one is not the network whose results the run has
         state = read_checkpoint(source)
@@ -114,13 +119,12 @@ def _example(config: TrialConfig) -> np.ndarray:
     return np.zeros(shape, dtype=np.float32)
 
 
-def _downloaded(run: StoredRun, store: str, folder: Path) -> Path:
-    """Download the checkpoint that was kept with the run."""
+def kept_checkpoint(run: StoredRun, *, store: str, records: TrialRecords, folder: Path) -> Path | None:
+    """The last checkpoint of a trial: the one kept with the records, else the run's, downloaded into `folder`."""
+    if (kept := records.final_checkpoint(run.tags[Tag.TRIAL])) is not None:
+        return kept
     client = connect(store)
     path = f"{STATES}/{STATE}"
     if path not in {artifact.path for artifact in client.list_artifacts(run.id, STATES)}:
-        raise UserError(
-            f"run {run.name} ({run.id}) must have kept its last checkpoint, got none: give --checkpoint,"
-            " or train with checkpoints.keep=true"
-        )
+        return None
     return Path(client.download_artifacts(run.id, path, str(folder)))

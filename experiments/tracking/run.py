@@ -132,6 +132,12 @@ class RunWriter:
             self.client.log_inputs(self.id, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])])
             self.has_data = True
 
+    def has_file(self, name: str) -> bool:
+        """Whether there is an artifact of this name, in no folder."""
+        if (here := local_path(self.artifacts)) is not None:
+            return (here / name).exists()
+        return name in {artifact.path for artifact in self.client.list_artifacts(self.id)}
+
     def add_files(self, files: Mapping[str, str | bytes]) -> None:
         """Add artifacts by their path; one of the same path is replaced."""
         if not files:

@@ -14,6 +14,7 @@ from analysis.store.sqlite import LOGS, SHARED, exact, sqlite_uri
 from analysis.store.uri import is_database, set_up_mlflow, shown_uri
 from experiments.results.folder import Results
 from experiments.tracking.connection import connect
+from experiments.tracking.page.saved_view import has_view, view_link
 from experiments.tracking.redact import redacted
 from ottt.errors import UserError
 
@@ -23,6 +24,7 @@ SHORTEST_PASSWORD = 12  # characters, the minimum of MLflow
 SECRET_KEY = "MLFLOW_FLASK_SERVER_SECRET_KEY"
 STORE_URI = "MLFLOW_BACKEND_STORE_URI"
 TRACKING_URI = "MLFLOW_TRACKING_URI"
+LINKS = 5  # sweeps that are shown when the server starts
 LOOP = "experiments.tracking.server_loop:event_loop"
 
 _AUTH = """\
@@ -141,8 +143,11 @@ class Server:
             users = sqlite_uri(self._users).replace("%", "%%")  # configparser's own quoting
             self._config.write_text(_AUTH.format(users=users), encoding="utf-8")
 
-    def prepare(self) -> None:
+    def prepare(self) -> dict[str, str]:
         """Make the store and the configuration that the server reads at its start.
+
+        Returns:
+            Links to the latest sweeps by their name, the latest first.
 
         Raises:
             UserError: the address is not available; MLflow would print so and exit with status 0.
@@ -155,8 +160,10 @@ class Server:
                 f"--host and --port must be where a server can listen, got {self.host} {self.port}: {problem}"
             ) from error
         set_up_mlflow()
-        connect(self.results.store)
+        client = connect(self.results.store)
         self.write_settings()
+        latest = client.search_experiments(max_results=LINKS, order_by=["last_update_time DESC"])
+        return {one.name: view_link(self.address, one.experiment_id) for one in latest if has_view(one.tags)}
 
     def _variables(self) -> dict[str, str]:
         """Environment variables of the server's process that are no secret, except perhaps the address of the store."""

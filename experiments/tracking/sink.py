@@ -4,6 +4,7 @@ Each write adds only what the run does not have yet, so it is safe to repeat, al
 is written twice. Not thread-safe: one thread opens, writes and closes.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -12,15 +13,24 @@ from experiments.results.provenance import Provenance
 from experiments.results.trial_records import Epoch, Record
 from experiments.tracking import artifacts
 from experiments.tracking.connection import connect, disconnect, identity
+from experiments.tracking.page import summary
+from experiments.tracking.page.names import NAME_TAG, trial_name, variant_names
+from experiments.tracking.page.origin import commit_tag, process_tags
+from experiments.tracking.page.saved_view import page_of, view_link, view_tags
 from experiments.tracking.run import RunWriter
+from experiments.tracking.server import Server
 from experiments.tracking.shown_plan import shown_plan
-from ottt.errors import UserError
+from ottt.errors import UserError, command, first_line
 from ottt.evalreport import EvalReport
 from ottt.schema import MLFLOW_STATUS, SCHEMA_VERSION, SETTLED, Status, Tag
 
 PAGE = 1000  # runs per request
 
 _PAGE_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's page lists runs, not conversations
+
+
+class NoSummaryWarning(UserWarning):
+    """Report and comparison of a sweep are not in MLflow."""
 
 
 class MlflowSink:
@@ -38,6 +48,7 @@ class MlflowSink:
     Attributes:
         plan: plan of the sweep; see `extend`.
         files: additional artifacts of the parent run, by their path.
+        link: link to the sweep's view on MLflow's page; None before `open`, or where the page cannot be known.
     """
 
     def __init__(
@@ -59,6 +70,9 @@ class MlflowSink:
         self._replay = replay
         self._states = states
         self.files: Mapping[str, str] = {}
+        self.link: str | None = None
+        self._process_tags = process_tags()
+        self._is_summarized = False
         self._file: tuple[int, int] | None = None
 
     @property
@@ -79,11 +93,16 @@ class MlflowSink:
 
     def open(self) -> None:
         """Find or create the experiment and the parent run, find the child runs; can be repeated after a failure."""
-        self._shown = _shown(self.plan)
+        self._show(self.plan)
         self._experiment = self._find_experiment()
+        page = page_of(self._store, served=f"http://{Server.host}:{Server.port}")
+        self.link = None if page is None else view_link(page, self._experiment)
         found = self._search()
         parents = self._one_run_each((self.plan.name, run) for run in found if _kind(run) == "sweep")
-        self._parent = parents.get(self.plan.name) or self._create(self.plan.name, self._parent_tags(), None)
+        known = parents.get(self.plan.name)
+        self._sweep_origin = self._origin(known if self._replay else None)
+        self._parent = known or self._create(self.plan.name, self._parent_tags(), None)
+        self._is_summarized = not self._replay and self._parent.has_file(summary.REPORT)
         self._parent.set_status(self._parent_tags(), "RUNNING", None)
         self._parent.add_files(artifacts.of_sweep(self.plan, self._spec))
         if not self._replay:
@@ -93,7 +112,8 @@ class MlflowSink:
 
     def extend(self, plan: SweepPlan) -> None:
         """Replace the plan by one with more trials."""
-        self.plan, self._shown = plan, _shown(plan)
+        self.plan = plan
+        self._show(plan)
         self._parent.add_files(artifacts.of_sweep(plan, self._spec))
 
     def reconcile(
@@ -112,12 +132,13 @@ class MlflowSink:
             report: evaluation on test data at the end, if the trial got that far.
             state: file of the last checkpoint, if it was kept.
         """
-        tags = self._tags(trial, record)
-        name = self.plan.run_name(self._shown[trial.trial])
+        name = trial_name(self._names[trial.variant], trial.seed)
         ended = None if record.ended is None else _ms(record.ended)
         run = self._runs.get(trial.trial)
+        tags = self._tags(trial, record, self._origin(run))
         if run is not None and ended is not None and run.has(tags, ended=ended):
             return
+        self._is_summarized = False
         if run is not None and run.contradicts(record, epochs):
             self._client.delete_run(run.id)
             run = None
@@ -134,6 +155,18 @@ class MlflowSink:
             run.add_file(state, artifacts.STATES)
         run.set_status(tags, MLFLOW_STATUS[record.status], ended)
 
+    def summarize(self) -> None:
+        """Write report and comparison to the parent run, if a trial has changed since; a failure is a warning."""
+        if self._is_summarized or not self._runs:
+            return
+        self._is_summarized = True
+        try:
+            self._parent.add_files(summary.files(self.plan.name, store=self._store))
+        except Exception as error:  # the trials are there, and whatever is wrong with their summary stops no sweep
+            again = command("sweep", "sync", self.plan.name)
+            text = f"MLflow lacks the report of {self.plan.name}: {first_line(error)}; to write it: {again}"
+            warnings.warn(text, NoSummaryWarning, stacklevel=2)
+
     def close(self, status: Status) -> None:
         """End the parent run, and child runs that a crash left running."""
         for run in self._runs.values():
@@ -143,13 +176,23 @@ class MlflowSink:
         self._parent.set_status(self._parent_tags() | {Tag.STATUS: status}, MLFLOW_STATUS[status], None)
         disconnect(self._client)
 
+    def _show(self, plan: SweepPlan) -> None:
+        """Note how variants are named, without secrets."""
+        shown = shown_plan(plan)
+        self._names = variant_names(shown)
+        self._labels = {trial.variant: trial.label for trial in shown.trials}
+
     def _find_experiment(self) -> str:
         found = self._client.get_experiment_by_name(self.plan.name)
+        views = view_tags(self.plan.metric)
         if found is None:
             location = None if self._artifacts is None else (self._artifacts / self.plan.name).as_uri()
-            return str(self._client.create_experiment(self.plan.name, location, _PAGE_TAGS))
+            return str(self._client.create_experiment(self.plan.name, location, _PAGE_TAGS | views))
         if found.lifecycle_stage != "active":
             raise UserError(f"the experiment {self.plan.name} was deleted: restore it, or rename the sweep")
+        for key, value in views.items():
+            if found.tags.get(key) != value:
+                self._client.set_experiment_tag(found.experiment_id, key, value)
         return str(found.experiment_id)
 
     def _one_run_each(self, named: Iterable[tuple[str, RunWriter]]) -> dict[str, RunWriter]:
@@ -187,9 +230,16 @@ class MlflowSink:
             Tag.CODE: self._provenance.code or "unknown",
             Tag.DIRTY: str(self._provenance.dirty).lower(),
             Tag.VERSIONS: self._provenance.versions,
+            **commit_tag(self._provenance.commit),
+            **self._sweep_origin,
         }
 
-    def _tags(self, trial: Trial, record: Record) -> dict[str, str]:
+    def _origin(self, run: RunWriter | None) -> dict[str, str]:
+        """Who made a run, with which command: this process, unless the run is there already."""
+        tags = {} if run is None else run.tags
+        return {key: tags.get(key, value) for key, value in self._process_tags.items()}
+
+    def _tags(self, trial: Trial, record: Record, origin: Mapping[str, str]) -> dict[str, str]:
         tags = {
             Tag.SCHEMA: str(record.schema),
             Tag.KIND: "trial",
@@ -197,7 +247,8 @@ class MlflowSink:
             Tag.PARENT: self._parent.id,
             Tag.TRIAL: trial.trial,
             Tag.VARIANT: trial.variant,
-            Tag.LABEL: self._shown[trial.trial].label,
+            Tag.LABEL: self._labels[trial.variant],
+            NAME_TAG: self._names[trial.variant],
             Tag.SEED: str(trial.seed),
             Tag.STATUS: record.status,
             Tag.REASON: record.reason,
@@ -207,13 +258,10 @@ class MlflowSink:
             Tag.VERSIONS: record.versions,
             Tag.DEVICE: record.device,
             Tag.DATA: record.data_digest,
+            **commit_tag(record.commit),
+            **origin,
         }
         return {key: str(value) for key, value in tags.items() if value is not None}
-
-
-def _shown(plan: SweepPlan) -> dict[str, Trial]:
-    """The trials by their hash, without secrets."""
-    return {trial.trial: trial for trial in shown_plan(plan).trials}
 
 
 def _kind(run: RunWriter) -> str | None:

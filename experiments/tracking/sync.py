@@ -92,6 +92,7 @@ def _fill(sink: MlflowSink, records: Mapping[str, Record], status: Status, resul
             epochs, report = results.records.epochs(trial.trial), results.records.evaluation(trial.trial)
             checkpoint = results.records.final_checkpoint(trial.trial)
             sink.reconcile(trial, records[trial.trial], epochs, report, checkpoint)
+    sink.summarize()
     sink.close(status)
 
 

@@ -42,6 +42,7 @@ class BackgroundWriter:
         self._permitted = threading.Event()
         self._closing = threading.Event()
         self._wake = threading.Event()  # ends the wait between two writes
+        self._is_complete = False  # no trial is left to run
         self._final = Status.INTERRUPTED
         self._thread = threading.Thread(target=self._work, name="mlflow-writer", daemon=True)
 
@@ -84,9 +85,15 @@ class BackgroundWriter:
         """Write the record of `trial`, which has changed."""
         self._updates.put(trial)
 
-    def hurry(self) -> None:
-        """Write now what has changed, instead of at the next round."""
+    def hurry(self, *, is_complete: bool) -> None:
+        """Write now what has changed, instead of at the next round; and the report, if no trial is left to run."""
+        self._is_complete = is_complete
         self._wake.set()
+
+    @property
+    def link(self) -> str | None:
+        """Link to the sweep's view on MLflow's page, once it is known."""
+        return self._sink.link
 
     def close(
         self, status: Status, *, say: Callable[[str], None] | None = None, leave: threading.Event | None = None
@@ -158,6 +165,8 @@ class BackgroundWriter:
             elif self._sink.plan is not self._plan:
                 self._sink.extend(self._plan)
             problem = self._write_all()
+            if self._is_complete or (last and self._final is not Status.INTERRUPTED):
+                self._sink.summarize()
             if last:
                 self._sink.close(self._final)
         except Exception as error:

@@ -111,12 +111,6 @@ def test_settings_are_those_of_the_configuration() -> None:
     assert repr(trial.settings["neuron.tau"]) == "2.0"
     assert trial.label == "neuron.tau=2.0"
     assert trial.config == TrialConfig().replace({"neuron.tau": 2.0, "seed": 7})
-    assert plan.run_name(trial) == "tau=2.0 seed=7"
-
-
-def test_run_names_keep_the_groups_that_tell_settings_apart() -> None:
-    plan = expand(sweep(axes={"optim.name": ["sgd"], "schedule.name": ["cosine"], "T": [2]}, seeds=[0]))
-    assert plan.run_name(plan.trials[0]) == "optim.name=sgd schedule.name=cosine T=2 seed=0"
 
 
 def test_variants_that_must_be_equal_are_planned_once() -> None:

@@ -61,7 +61,7 @@ def test_a_sweep_that_grows_writes_its_plan_again(opened: Opened, folder: Path) 
     store.reconcile(wider.trials[-1], record(wider.trials[-1]), epochs(1))
     [artifact] = (folder / "artifacts").rglob("plan.json")
     assert json.loads(artifact.read_text(encoding="utf-8")) == wider.to_json()
-    assert [child[1] for child in children(folder)] == ["tau=4.0 seed=1"]
+    assert [child[1] for child in children(folder)] == ["tau=4 s1"]
 
 
 def test_the_parent_tells_the_cluster(opened: Opened, folder: Path) -> None:

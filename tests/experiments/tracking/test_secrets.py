@@ -82,7 +82,7 @@ def test_the_store_holds_no_secret(written: Results) -> None:
     assert [(name, one) for name, text in texts.items() for one in SECRETS if one.encode() in text] == []
     assert rows(written.root, "SELECT value FROM tags WHERE key = 'ottt.reason'") == [("denied: ***",)]
     names = rows(written.root, "SELECT name FROM runs ORDER BY name")
-    assert ("split_seed=*** (2) tau=2.0 seed=0",) in names
+    assert ("split_seed=*** (2) s0",) in names
 
 
 def test_the_store_is_not_written_again_for_stars(written: Results) -> None:

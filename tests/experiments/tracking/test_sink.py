@@ -30,7 +30,7 @@ def test_a_trial_becomes_a_child_run(opened: Opened, folder: Path) -> None:
     store.reconcile(first, record(first), epochs(1))
     store.reconcile(first, record(first, Status.FINISHED, device="cpu: x", data_digest="d"), epochs(2))
     store.close(Status.FINISHED)
-    assert children(folder) == [("FINISHED", "tau=2.0 seed=0", first.trial)]
+    assert children(folder) == [("FINISHED", "tau=2 s0", first.trial)]
     assert points(folder) == [
         ("time/epoch_s", 1, 1.5),
         ("time/epoch_s", 2, 2.5),
@@ -92,7 +92,7 @@ def test_the_same_numbers_of_a_new_attempt_are_not_doubled(opened: Opened, folde
         replace(epoch, time=epoch.time + 100, metrics={**epoch.metrics, "time/epoch_s": 9.0}) for epoch in epochs(3)
     ]
     opened(planned).reconcile(first, record(first, Status.FINISHED, started=110.0, ended=120.0), later)
-    assert children(folder) == [("FINISHED", "tau=2.0 seed=0", first.trial)]
+    assert children(folder) == [("FINISHED", "tau=2 s0", first.trial)]
     assert [point for point in points(folder) if point[0] == "time/epoch_s"] == [
         ("time/epoch_s", 1, 1.5),
         ("time/epoch_s", 2, 2.5),
@@ -185,5 +185,5 @@ def test_a_run_made_twice_by_a_repeated_request_stays_once(opened: Opened, folde
     for run in _runs(client):  # as a repeated request would
         client.create_run(run.info.experiment_id, tags=run.data.tags | {Tag.STATUS: "running"})
     opened(planned).close(Status.FINISHED)
-    assert children(folder) == [("FINISHED", "tau=2.0 seed=0", first.trial)]
+    assert children(folder) == [("FINISHED", "tau=2 s0", first.trial)]
     assert rows(folder, "SELECT count(*) FROM runs WHERE lifecycle_stage = 'active'") == [(2,)]

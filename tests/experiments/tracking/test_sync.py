@@ -52,8 +52,8 @@ def test_a_search_that_was_killed_keeps_what_was_suggested(results: Results) -> 
     recorded(results.records, plan.trials[1], Status.RUNNING, values=[0.4])
     assert sync("s", results=results).text == "s: 2 of 2 trials recorded (1 finished, 1 interrupted)"
     assert [(status, name) for status, name, _ in children(results.root)] == [
-        ("KILLED", "lr=0.02 seed=0"),
-        ("FINISHED", "lr=0.1 seed=0"),
+        ("KILLED", "lr=0.02 s0"),
+        ("FINISHED", "lr=0.1 s0"),
     ]
     [stored] = (results.root / "artifacts").rglob("plan.json")
     assert [trial["settings"] for trial in json.loads(stored.read_text(encoding="utf-8"))["trials"]] == [
