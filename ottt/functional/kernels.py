@@ -96,7 +96,7 @@ EAGER = Kernels(fire, spike_gradient, update_trace)
 def compiled(device: torch.device) -> Kernels:
     """The kernels compiled for `device`; the plain ones, with one warning, where they cannot be compiled."""
     try:
-        failure = _prepare_compiler()
+        _prepare_compiler()
     except (ImportError, AttributeError) as error:
         return _uncompiled(f"torch {torch.__version__} has another interface to its compiler: {first_line(error)}")
     kernels = Kernels(*(_flattening(torch.compile(kernel, dynamic=True)) for kernel in EAGER))
@@ -106,24 +106,22 @@ def compiled(device: torch.device) -> Kernels:
             s, u, _ = kernels.fire(some, some, 0.5, 1.0, None, some.dtype)
             kernels.spike_gradient(s, u, some, 1.0, True, sigmoid, 4.0, some.dtype)
             kernels.update_trace(s, some, 0.5)
-    except failure as error:
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:  # what all of the compiler's errors are: no Triton, too old a GPU, no C++ compiler
         return _uncompiled(f"no working compiler: {first_line(error)}")
     return kernels
 
 
-def _prepare_compiler() -> type[Exception]:
-    """Allow MAX_COMPILATIONS, and return the base class of the compiler's errors.
-
-    The only use of torch's private interfaces.
+def _prepare_compiler() -> None:
+    """Allow MAX_COMPILATIONS. The only use of torch's private interfaces.
 
     Raises:
         ImportError | AttributeError: this version of torch has renamed one.
     """
-    from torch._dynamo import config, exc
+    from torch._dynamo import config
 
-    failure: type[Exception] = exc.TorchDynamoException
     config.recompile_limit = MAX_COMPILATIONS
-    return failure
 
 
 def _uncompiled(reason: str) -> Kernels:

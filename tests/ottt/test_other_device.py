@@ -19,6 +19,7 @@ from ottt.evaluation.energy import OperationMeter
 from ottt.functional.host_draws import draw_event, draw_steps
 from ottt.functional.precision import DTYPES
 from ottt.models.base import Network
+from ottt.models.fused import FusedNetwork
 from ottt.modules import Context
 from ottt.names import SurrogateName
 from ottt.training.optim import build_optimizer
@@ -116,6 +117,33 @@ def test_so_it_does_with_every_option(rule: str, option: str) -> None:
 @pytest.mark.parametrize("draws", ["sample", "batch"])
 def test_so_does_stochastic_depth(draws: str) -> None:
     train("model.name=nfresnet18", "model.stochastic_depth=0.3", f"model.depth_draws={draws}")
+
+
+def train_fused(*overrides: str) -> None:
+    """A training batch of two trials that differ in all that they can."""
+    other = ["neuron.tau=3", "neuron.v_threshold=0.8", "neuron.surrogate.alpha=2", "neuron.trace_decay=0.3"]
+    configs = [ottt.load_config("digits", [*SMALL, *overrides, *some]) for some in ([], other)]
+    with FakeTensorMode():
+        with torch.device("meta"):
+            nets = [ottt.build_model(config) for config in configs]
+        fused, (images, labels) = FusedNetwork(nets), inputs_of(configs[0])
+        optimizer = build_optimizer([p for net in nets for p in net.parameters()], configs[0].optim)
+        rule = ottt.build_rule(configs[0], mse_weight=torch.tensor([0.0, 0.1], device="meta"))
+        generators = DeviceGenerator(), DeviceGenerator()
+        images, labels = torch.cat([images] * 2, -3), torch.stack([labels] * 2)
+        batch = rule.train_batch(fused, optimizer, images, labels, generator=generators)
+        assert (batch.logits.device.type, batch.losses.shape) == ("meta", (2, 2))
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_so_do_fused_trials(rule: str, network: str) -> None:
+    train_fused(*RULES[rule], *NETWORKS[network])
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_so_do_fused_trials_with_every_option(option: str) -> None:
+    train_fused(*OPTIONS[option])
 
 
 def hooked(hook: Callable[[Tensor], Tensor]) -> Callable[[Network], object]:
