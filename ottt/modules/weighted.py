@@ -107,9 +107,9 @@ class Conv2d(Synapse):
         scale: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> None:
-        weight = torch.empty(channels_out, channels_in // groups, kernel_size, kernel_size)
         fan_out = channels_out * kernel_size**2
-        weight.normal_(0.0, math.sqrt(2.0 / fan_out), generator=generator)
+        shape = channels_out, channels_in // groups, kernel_size, kernel_size
+        weight = _normal(shape, math.sqrt(2.0 / fan_out), generator)
         super().__init__(weight, standardized=standardized, scale=scale)
         self.stride, self.padding, self.groups = stride, kernel_size // 2, groups
         self._skips_pixels = kernel_size == 1 and stride > 1
@@ -140,8 +140,7 @@ class Linear(Synapse):
         std: float = 0.01,
         generator: torch.Generator | None = None,
     ) -> None:
-        weight = torch.empty(features_out, features_in).normal_(0.0, std, generator=generator)
-        super().__init__(weight, scale=scale)
+        super().__init__(_normal((features_out, features_in), std, generator), scale=scale)
 
     def apply_plain(self, x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
         """See `Synapse.apply_plain`."""
@@ -150,6 +149,12 @@ class Linear(Synapse):
     def apply_traced(self, s: Tensor, a: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
         """See `Synapse.apply_traced`."""
         return trace_linear(s, a, kernel, bias)
+
+
+def _normal(shape: tuple[int, ...], std: float, generator: torch.Generator | None) -> Tensor:
+    """Draws of mean 0; on the device `meta`, which has no values, none: there torch would load its compiler first."""
+    values = torch.empty(shape)
+    return values if values.is_meta else values.normal_(0.0, std, generator=generator)
 
 
 def halve(x_BCHW: Tensor) -> Tensor:
