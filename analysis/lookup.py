@@ -1,10 +1,19 @@
 """Looks up what users name, metrics and a sweep's axes, with errors for them."""
 
+import re
+
 import pandas as pd
 
 from ottt.errors import UserError
 from ottt.schema import METRICS, Metric
 from ottt.schema import metric as metric_named
+
+_SHARE = re.compile(r"(train|val|test)/top[15](_at_\d+)?|rate/(total|layer_\d+)")  # a neuron spikes once a step at most
+
+
+def is_share(metric: str) -> bool:
+    """Whether all values of a metric lie in [0, 1]: accuracies and firing rates."""
+    return _SHARE.fullmatch(metric) is not None
 
 
 def known_metric(name: str) -> Metric:

@@ -1,16 +1,17 @@
 """Profiles: means over seeds as a function of epoch, layer or time steps.
 
-A profile is a long DataFrame with the columns variant, label, x, n, mean, low, high; [low, high] is the t interval of
-the mean over finished trials, NaN for fewer than two.
+A profile is a long DataFrame with the columns variant, label, x, n, mean, low, high; [low, high] is the 95 % interval
+of the mean over finished trials, NaN for fewer than two: for accuracies and firing rates on the logit scale, which
+keeps it in [0, 1], for others Student's t (`analysis.statistics.mean_intervals`).
 """
 
 import re
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
-from analysis.statistics import LEVEL
+from analysis.lookup import is_share
+from analysis.statistics import mean_intervals
 from ottt.errors import UserError
 from ottt.schema import Status
 
@@ -24,7 +25,7 @@ def learning_curves(runs: pd.DataFrame, history: pd.DataFrame, *, metric: str = 
         UserError: no finished trial has measured it.
     """
     points = history.loc[history["metric"] == metric, ["trial", "epoch", "value"]]
-    return _profile(runs, points.rename(columns={"epoch": "x"}), metric)
+    return _profile(runs, points.rename(columns={"epoch": "x"}), metric, share=is_share(metric))
 
 
 def layer_rates(runs: pd.DataFrame) -> pd.DataFrame:
@@ -33,7 +34,7 @@ def layer_rates(runs: pd.DataFrame) -> pd.DataFrame:
     Raises:
         UserError: no finished trial has measured them.
     """
-    return _profile(runs, _numbered(runs, "rate/layer_"), "rate/layer_NN")
+    return _profile(runs, _numbered(runs, "rate/layer_"), "rate/layer_NN", share=True)
 
 
 def accuracy_by_steps(runs: pd.DataFrame) -> pd.DataFrame:
@@ -42,7 +43,7 @@ def accuracy_by_steps(runs: pd.DataFrame) -> pd.DataFrame:
     Raises:
         UserError: no finished trial was evaluated at several numbers of steps.
     """
-    return _profile(runs, _numbered(runs, "test/top1_at_"), "test/top1_at_NN")
+    return _profile(runs, _numbered(runs, "test/top1_at_"), "test/top1_at_NN", share=True)
 
 
 def _numbered(runs: pd.DataFrame, prefix: str) -> pd.DataFrame:
@@ -52,7 +53,7 @@ def _numbered(runs: pd.DataFrame, prefix: str) -> pd.DataFrame:
     return long.assign(x=[int(name.removeprefix(prefix)) for name in long["x"]])
 
 
-def _profile(runs: pd.DataFrame, points: pd.DataFrame, metric: str) -> pd.DataFrame:
+def _profile(runs: pd.DataFrame, points: pd.DataFrame, metric: str, *, share: bool) -> pd.DataFrame:
     finished = runs.loc[runs["status"] == Status.FINISHED, ["trial", "variant", "label"]]
     merged = points[np.isfinite(points["value"].astype(float))].merge(finished, on="trial")
     if merged.empty:
@@ -60,9 +61,7 @@ def _profile(runs: pd.DataFrame, points: pd.DataFrame, metric: str) -> pd.DataFr
     order = {variant: position for position, variant in enumerate(dict.fromkeys(runs["variant"]))}
     groups = merged.groupby(["variant", "label", "x"], sort=False)["value"].agg(["count", "mean", "std"]).reset_index()
     n = groups["count"].to_numpy()
-    factor = np.full(len(n), np.nan)
-    factor[n > 1] = stdtrit(n[n > 1] - 1, (1 + LEVEL) / 2) / np.sqrt(n[n > 1])
-    margin = factor * groups["std"].to_numpy()
-    found = groups.assign(n=n, low=groups["mean"] - margin, high=groups["mean"] + margin)
+    low, high = mean_intervals(groups["mean"], groups["std"], n, share=share)
+    found = groups.assign(n=n, low=low, high=high)
     found = found.assign(order=found["variant"].map(order)).sort_values(["order", "x"], ignore_index=True)
     return found.loc[:, list(PROFILE_COLUMNS)]

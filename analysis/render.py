@@ -4,7 +4,6 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
-from html import escape
 from io import StringIO
 from json import dumps
 from typing import Any
@@ -16,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.text.columns import Result, TextColumn, columns, printable
+from analysis.text.notebook import as_html
 from ottt.schema import Metric
 
 _NO_LIMIT = 10_000  # characters per line, more than any table has
@@ -75,10 +75,15 @@ def markdown(result: Result) -> str:
     return "\n".join([*lines, "", *notes]) + "\n"
 
 
-def latex(result: Result) -> str:
+def latex(result: Result, *, caption: str | None = None, label: str | None = None) -> str:
     """A `tabular` for the booktabs package, the best mean bold, with its footnotes as a paragraph below.
 
     Compiles with pdfLaTeX, XeLaTeX and LuaLaTeX; special characters in names are escaped.
+
+    Args:
+        result: result to show.
+        caption: text above the table, escaped like names; with it all of this is a floating `table`.
+        label: name for LaTeX's `\\ref`; it needs a caption.
     """
     shown = columns(result, detailed=True)
     lines = [
@@ -92,23 +97,20 @@ def latex(result: Result) -> str:
         lines.append(_latex_row(rf"\textbf{{{cell}}}" if bold else cell for cell, bold in cells))
     notes = [_in_latex(note) for note in result.notes]
     end = [r"\bottomrule", r"\end{tabular}", "", r"{\par\smallskip\footnotesize", *notes, r"\par}"]
-    return "\n".join([*lines, *end]) + "\n"
+    return "\n".join(_floating([*lines, *end], caption, label)) + "\n"
+
+
+def _floating(lines: list[str], caption: str | None, label: str | None) -> list[str]:
+    """The lines as a `table` with this caption; without one unchanged."""
+    if caption is None:
+        return lines
+    named = [] if label is None else [rf"\label{{{label}}}"]
+    return [r"\begin{table}", r"\centering", rf"\caption{{{_in_latex(caption)}}}", *named, *lines, r"\end{table}"]
 
 
 def html(result: Result) -> str:
-    """A `<table>` with its footnotes as a list, to be embedded in a page."""
-    shown = columns(result, detailed=True)
-    classes = [' class="number"' if column.numeric else "" for column in shown]
-    head = "".join(
-        f'<th scope="col"{kind}>{_in_html(column.header)}</th>' for kind, column in zip(classes, shown, strict=True)
-    )
-    lines = ["<table>", f"<thead><tr>{head}</tr></thead>", "<tbody>"]
-    for row in _rows(shown):
-        cells = ((_in_html(cell), bold) for cell, bold in row)
-        texts = (f"<strong>{cell}</strong>" if bold else cell for cell, bold in cells)
-        lines.append(f"<tr>{''.join(f'<td{kind}>{cell}</td>' for kind, cell in zip(classes, texts, strict=True))}</tr>")
-    notes = [f"<li>{_in_html(note)}</li>" for note in result.notes]
-    return "\n".join([*lines, "</tbody>", "</table>", "<ul>", *notes, "</ul>"]) + "\n"
+    """A `<table>` with its footnotes as a list, legible on light and dark pages: what notebooks show of a result."""
+    return as_html(result)
 
 
 def csv(result: Result) -> str:
@@ -193,7 +195,3 @@ def _in_latex(cell: str) -> str:
     """Text for LaTeX: minus signs of numbers in mathematics, other hyphens never joined into a dash."""
     parts = _MINUS.split(printable(cell))
     return "$-$".join(_DASH.sub("-{}", "".join(_LATEX_SPECIAL.get(char, char) for char in part)) for part in parts)
-
-
-def _in_html(cell: str) -> str:
-    return escape(printable(cell))

@@ -1,20 +1,23 @@
 """`Sweep`: the `ottt sweep` commands for notebooks and scripts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from experiments.planning.plan import SweepPlan, plan_in
 from experiments.planning.status import SweepStatus
 from experiments.results.folder import Results
+from experiments.run.progress_bar import console_of_python
 from experiments.run.resume import WhichTrials
 from experiments.run.runner import SweepOutcome, run_sweep
-from experiments.sweep_spec.read import read_spec
+from experiments.sweep_spec.python_values import document_of
+from experiments.sweep_spec.read import parse_spec, read_spec
 from experiments.sweep_spec.spec import SweepSpec
 from experiments.sweep_spec.studies import find_spec
+from experiments.tracking.shown_plan import shown_plan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +30,7 @@ class Sweep:
     """A sweep and its folder of results.
 
     Example:
-        >>> sweep = Sweep.from_file("quickstart", overrides=["epochs=4"])
+        >>> sweep = Sweep.of({"name": "tau", "base": "digits", "axes": {"neuron.tau": [1.5, 2.0]}, "seeds": 3})
         >>> sweep.run()
         >>> sweep.results().groupby("label")["test/top1"].mean()
 
@@ -56,6 +59,23 @@ class Sweep:
         return cls(read_spec(find_spec(str(spec)), overrides), _place(results))
 
     @classmethod
+    def of(
+        cls, spec: Mapping[str, Any], *, overrides: Iterable[str] = (), results: str | Path | None = None
+    ) -> "Sweep":
+        """A sweep from the entries of a spec, checked as those of a file are; errors call their place `spec`.
+
+        Args:
+            spec: entries, with dotted or nested settings. Files that it names are relative to the current folder;
+                `base` can also be a `TrialConfig`. See `experiments.sweep_spec.python_values.document_of`.
+            overrides: as for `from_file`.
+            results: as for `from_file`.
+
+        Raises:
+            UserError: one line per problem.
+        """
+        return cls(parse_spec(document_of(spec), folder=Path.cwd(), overrides=overrides), _place(results))
+
+    @classmethod
     def named(cls, name: str, *, results: str | Path | None = None) -> "Sweep":
         """The sweep as it last ran here, overrides included.
 
@@ -70,18 +90,21 @@ class Sweep:
         return plan_in(self.place, self.spec)
 
     def status(self) -> SweepStatus:
-        """Status of every trial; `print(sweep.status().text())` shows it."""
-        return SweepStatus.of(self.plan(), self.place)
+        """Status of every trial; a notebook shows it as a table, `print(sweep.status().text())` elsewhere."""
+        return SweepStatus.of(shown_plan(self.plan()), self.place)
 
     def run(
         self, *, choice: WhichTrials = WhichTrials.MISSING, fail_fast: bool = False, console: Console | None = None
     ) -> SweepOutcome:
-        """Run the trials that have no result; see `run_sweep`. Without a `console`, progress is shown on stderr."""
-        console = console or Console(stderr=True)
+        """Run the trials that have no result; see `run_sweep`.
+
+        Without a `console`, progress is shown on stderr, in a notebook below the cell.
+        """
+        console = console or console_of_python()
         return run_sweep(self.plan(), results=self.place, console=console, which=choice, fail_fast=fail_fast)
 
     def results(self) -> "pd.DataFrame":
-        """One row per trial, from the tracking store; see `analysis.load.runs`."""
+        """One row per trial, from the tracking store. Its columns, their types and units are in docs/tables.md."""
         from analysis import load
 
         return load.runs(self.spec.name, store=self.place.store)

@@ -1,17 +1,11 @@
 """Figures of a sweep in one style, as matplotlib figures and as files.
 
-Main entries: the functions below, from a DataFrame to a Figure, and `save.save_all`, which writes all of a sweep.
+Main entries: the functions below, from a DataFrame to the Axes of a figure, and `save.save_all`, which writes all of a
+sweep.
 """
 
-from analysis.figures.plots import (
-    accuracy_by_steps,
-    axis_response,
-    heat_map,
-    layer_rates,
-    learning_curves,
-    parallel_coordinates,
-    pareto,
-)
+from analysis.figures.coloured import heat_map, parallel_coordinates
+from analysis.figures.plots import accuracy_by_steps, axis_response, layer_rates, learning_curves, pareto
 
 __all__ = [
     "accuracy_by_steps",

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis.figures import plots
+from analysis.figures import coloured, plots
+from analysis.figures.highlight import highlighted
 from analysis.profiles import accuracy_by_steps, layer_rates, learning_curves
 from analysis.style import save
-from analysis.tables import Comparison, foremost
+from analysis.tables import Comparison
 from analysis.tables.marginal_means import marginal
 from analysis.tables.pareto import front
 from analysis.tables.two_way import cross
 from ottt.errors import UserError
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
 
-Draw = Callable[[], "Figure"]
+Draw = Callable[[], "Axes"]
 
 
 def save_all(runs: pd.DataFrame, history: pd.DataFrame, comparison: Comparison, *, folder: Path) -> Iterator[str]:
@@ -31,7 +32,9 @@ def save_all(runs: pd.DataFrame, history: pd.DataFrame, comparison: Comparison, 
     """
     for name, draw in _drawings(runs, history, comparison).items():
         try:
-            vector, _ = save(draw(), folder / name)
+            figure = draw().get_figure(root=True)
+            assert figure is not None
+            vector, _ = save(figure, folder / name)
         except UserError as error:
             yield f"no figure {name}: {error}"
         else:
@@ -41,7 +44,7 @@ def save_all(runs: pd.DataFrame, history: pd.DataFrame, comparison: Comparison, 
 def _drawings(runs: pd.DataFrame, history: pd.DataFrame, comparison: Comparison) -> dict[str, Draw]:
     metric = comparison.metric.name
     labels = comparison.table.set_index("variant")["label"]
-    stressed = [labels[variant] for variant in foremost(comparison)]
+    stressed = [labels[variant] for variant in highlighted(comparison)]
     drawings: dict[str, Draw] = {
         "learning-curves": lambda: plots.learning_curves(
             learning_curves(runs, history, metric=metric), metric=metric, stressed=stressed
@@ -55,15 +58,17 @@ def _drawings(runs: pd.DataFrame, history: pd.DataFrame, comparison: Comparison)
     for rows, cols in combinations(comparison.axes, 2):
         drawings[f"map-{rows}-{cols}"] = partial(_map, runs, rows, cols, metric)
     if len(comparison.axes) > 1:
-        drawings["parallel-coordinates"] = lambda: plots.parallel_coordinates(
+        drawings["parallel-coordinates"] = lambda: coloured.parallel_coordinates(
             comparison.table, axes=comparison.axes, metric=metric
         )
     return drawings
 
 
-def _response(runs: pd.DataFrame, axis: str, metric: str) -> "Figure":
+def _response(runs: pd.DataFrame, axis: str, metric: str) -> "Axes":
     return plots.axis_response(marginal(runs, [axis], metric=metric).table, axis=axis, metric=metric)
 
 
-def _map(runs: pd.DataFrame, rows: str, cols: str, metric: str) -> "Figure":
-    return plots.heat_map(cross(runs, rows=rows, cols=cols, metric=metric).table, rows=rows, cols=cols, metric=metric)
+def _map(runs: pd.DataFrame, rows: str, cols: str, metric: str) -> "Axes":
+    return coloured.heat_map(
+        cross(runs, rows=rows, cols=cols, metric=metric).table, rows=rows, cols=cols, metric=metric
+    )

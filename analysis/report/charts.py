@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.lookup import known_metric
+from analysis.lookup import is_share, known_metric
 from analysis.profiles import accuracy_by_steps, layer_rates, learning_curves
+from analysis.statistics import mean_intervals
 from analysis.tables import Comparison
 from analysis.tables.marginal_means import marginal
 from analysis.tables.pareto import dominated_by
@@ -61,25 +62,26 @@ def _curves(runs: pd.DataFrame, history: pd.DataFrame, metric: str) -> Chart:
 
 
 def _curve(runs: pd.DataFrame, history: pd.DataFrame, metric: str) -> Chart:
-    return _profile(learning_curves(runs, history, metric=metric), "epoch", _with_unit(metric))
+    profile = learning_curves(runs, history, metric=metric)
+    return _profile(profile, "epoch", _with_unit(metric), share=is_share(metric))
 
 
 def _layers(runs: pd.DataFrame) -> Chart:
-    return _profile(layer_rates(runs), "neuron layer", "firing rate, spikes per neuron and step")
+    return _profile(layer_rates(runs), "spiking layer, from the input", "spikes per neuron and step", share=True)
 
 
 def _steps(runs: pd.DataFrame) -> Chart:
-    return _profile(accuracy_by_steps(runs), "time steps of the evaluation", "test/top1")
+    return _profile(accuracy_by_steps(runs), "time steps of the evaluation", "test/top1", share=True)
 
 
-def _profile(profile: pd.DataFrame, x_label: str, y_label: str) -> Chart:
+def _profile(profile: pd.DataFrame, x_label: str, y_label: str, *, share: bool) -> Chart:
     series = []
     for variant, part in profile.groupby("variant", sort=False):
         one: Chart = {"variant": variant, "x": part["x"].tolist(), "mean": _rounded(part["mean"])}
         if part["low"].notna().any():
             one |= {"low": _rounded(part["low"]), "high": _rounded(part["high"])}
         series.append(one)
-    return {"xLabel": x_label, "yLabel": y_label, "series": series}
+    return {"xLabel": x_label, "yLabel": y_label, "share": share, "series": series}
 
 
 def _response(runs: pd.DataFrame, axis: str, metric: str) -> Chart:
@@ -87,12 +89,14 @@ def _response(runs: pd.DataFrame, axis: str, metric: str) -> Chart:
         found = marginal(runs, [axis], metric=metric)
     except UserError as error:
         return {"problem": str(error)}
-    table = found.table
+    table, share = found.table, is_share(metric)
+    low, high = mean_intervals(table["mean"], table["sd"], table["n"], share=share)
     return {
+        "share": share,
         "levels": _values(table[axis]),
         "mean": _rounded(table["mean"]),
-        "low": _rounded(table["ci_low"]),
-        "high": _rounded(table["ci_high"]),
+        "low": _rounded(low),
+        "high": _rounded(high),
         "n": table["n"].tolist(),
         "points": [_rounded(values.values()) for values in table["values"]],
         "note": averaging_note(found),
@@ -131,6 +135,7 @@ def _fronts(comparison: Comparison) -> Chart:
         found[cost.name] = {
             "xLabel": _with_unit(cost.name),
             "variant": table["variant"].tolist(),
+            "share": is_share(metric.name),
             "x": _rounded(table[column]),
             "y": _rounded(table["mean"]),
             "front": [rival is None for rival in rivals],

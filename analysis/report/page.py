@@ -1,6 +1,7 @@
 """Renders the page: fills the template and embeds scripts and styles."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from analysis.figures.highlight import highlighted
 from analysis.load import COLUMNS
 from analysis.report.charts import charts
 from analysis.report.origin import Origin
+from analysis.report.palette import palette
 from analysis.report.summary import summary
-from analysis.tables import Comparison, foremost
+from analysis.tables import Comparison
 from analysis.tables.paper import against_paper
 from analysis.tables.variance_explained import effects
 from analysis.text.columns import Result, columns, printable
@@ -21,18 +24,20 @@ from analysis.text.numbers import plain, quantity
 from ottt.errors import UserError
 from ottt.schema import Status
 
+LONGEST = 60  # characters of a label in a legend
 ASSETS = Path(__file__).with_name("assets")
-SCRIPTS = ("svg.js", "figures.js", "table.js", "main.js")
+SCRIPTS = ("svg.js", "reader.js", "figures.js", "coloured.js", "table.js", "main.js")
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table for the template: headings, rows of cells, footnotes."""
+    """A table for the template: headings, rows of cells, footnotes, and which columns the page may hide."""
 
     headings: tuple[str, ...]
     numeric: tuple[bool, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
+    dispensable: tuple[bool, ...] = ()
 
     @classmethod
     def of(cls, result: Result) -> "Sheet":
@@ -40,7 +45,8 @@ class Sheet:
         shown = columns(result, detailed=True)
         cells = zip(*(column.cells for column in shown), strict=True)
         headings, numeric = tuple(column.header for column in shown), tuple(column.numeric for column in shown)
-        return cls(headings, numeric, tuple(cells), tuple(map(printable, result.notes)))
+        dispensable = tuple(column.dispensable for column in shown)
+        return cls(headings, numeric, tuple(cells), tuple(map(printable, result.notes)), dispensable)
 
 
 def page(runs: pd.DataFrame, history: pd.DataFrame, comparison: Comparison, origin: Origin) -> str:
@@ -57,9 +63,10 @@ def page(runs: pd.DataFrame, history: pd.DataFrame, comparison: Comparison, orig
     return environment.from_string(_asset("page.html")).render(
         **_tables(runs, comparison),
         **_configuration(runs),
+        parts=_parts,
         origin=origin,
         figures=figures,
-        style=Markup(_asset("page.css")),
+        style=Markup(f"{palette()}\n{_asset('page.css')}"),
         script=Markup("\n".join(map(_asset, SCRIPTS))),
         data=Markup(_json(_script_data(comparison, figures))),
     )
@@ -98,13 +105,31 @@ def _script_data(comparison: Comparison, figures: dict[str, Any]) -> dict[str, A
     return {
         "metric": comparison.metric.name,
         "better": comparison.metric.better,
-        "variants": [
-            {"id": row["variant"], "label": printable(row["label"]), "mean": plain(row["mean"]), "n": row["n"]}
-            for row in comparison.table.to_dict("records")
-        ],
-        "stressed": foremost(comparison),
+        "variants": _named(comparison),
+        "baseline": comparison.table.loc[comparison.table["is_baseline"], "variant"].iloc[0],
+        "stressed": highlighted(comparison),
         "charts": figures,
     }
+
+
+def _named(comparison: Comparison) -> list[dict[str, Any]]:
+    """By variant its id and label, and its text in legends: of long labels only what is not as in the baseline."""
+    rows = comparison.table.to_dict("records")
+    (baseline,) = (row for row in rows if row["is_baseline"])
+    named = []
+    for row in rows:
+        short = printable(row["label"])
+        if len(short) > LONGEST:
+            other = [axis for axis in comparison.axes if repr(row[axis]) != repr(baseline[axis])]
+            short = " ".join(printable(f"{axis}={row[axis]}") for axis in other)
+        short = f"{short} (baseline)" if short and row is baseline else short or "baseline"
+        named.append({"id": row["variant"], "label": printable(row["label"]), "short": short})
+    return named
+
+
+def _parts(heading: str) -> list[str]:
+    """The parts of a heading between which it can be broken: `neuron.`, `surrogate.`, `alpha`."""
+    return re.findall(r"[^._]*[._]|[^._]+", heading)
 
 
 def _asset(name: str) -> str:

@@ -1,8 +1,9 @@
 """Statistics for few seeds and for designed experiments, as pure functions of arrays.
 
-Main entries: `estimate`, `paired_difference`, `sign_flip_p`, `holm`, and `anova.analyse`.
+Main entries: `estimate`, `mean_intervals`, `paired_difference`, `sign_flip_p`, `holm`, and `anova.analyse`.
 """
 
+from analysis.statistics.bounded import mean_intervals
 from analysis.statistics.few_seeds import (
     ALPHA,
     LEVEL,
@@ -25,6 +26,7 @@ __all__ = [
     "FloatArray",
     "estimate",
     "holm",
+    "mean_intervals",
     "paired_difference",
     "probability_of_improvement",
     "sign_flip_p",

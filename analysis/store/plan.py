@@ -1,9 +1,12 @@
 """The plan of a sweep as it is stored: written beside the records and into MLflow, read by every table."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
+
+from analysis.text import html
+from analysis.text.numbers import is_number
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,37 @@ class Plan:
             stored.get("stops_early", False),
             tuple(Suggestion(one["variant"], tuple(one["told"])) for one in stored.get("suggestions", ())),
         )
+
+    def _repr_html_(self) -> str:
+        return self.as_html()
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What IPython shows as text."""
+        printer.text(self.summary)
+
+    @property
+    def summary(self) -> str:
+        """How many trials and variants there are."""
+        variants = len({trial.variant for trial in self.trials})
+        return f"{self.name}: {len(self.trials)} trials of {variants} variants"
+
+    def as_html(self, notes: Iterable[str] = ()) -> str:
+        """A table of the variants with their seeds, the baseline bold, for notebooks."""
+        seeds: dict[str, list[str]] = {}
+        for trial in self.trials:
+            seeds.setdefault(trial.variant, []).append(str(trial.seed))
+        settings = {trial.variant: trial.settings for trial in self.trials}
+        rows = [
+            [
+                (str(cell), settings[variant] == self.baseline)
+                for cell in (*settings[variant].values(), ", ".join(listed))
+            ]
+            for variant, listed in seeds.items()
+        ]
+        numeric = [all(is_number(one[axis]) for one in settings.values()) for axis in self.axes]
+        marked = "" if self.baseline is None else "; bold: the baseline"
+        notes = [self.summary + marked, *notes]
+        return html.table([*self.axes, "seeds"], rows, numeric=[*numeric, False], notes=notes)
 
     def to_json(self) -> dict[str, Any]:
         """The plan as plain values; as text they are what `from_json` reads."""

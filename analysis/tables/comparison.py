@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.dtypes import column
-from analysis.lookup import known_metric, planned_axes
+from analysis.lookup import is_share, known_metric, planned_axes
 from analysis.statistics import (
     ALPHA,
     LEVEL,
@@ -26,6 +26,7 @@ from analysis.tables.epoch_selection import LAST, RULES
 from analysis.tables.variants import Variant, variants
 from analysis.text import numbers
 from analysis.text.columns import TextColumn, columns, done, measured, settings
+from analysis.text.notebook import InNotebooks
 from ottt.errors import UserError
 from ottt.schema import Metric
 
@@ -44,7 +45,7 @@ _EXTRAS = {
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(InNotebooks):
     """The variants of a sweep, compared with one of them.
 
     Attributes:
@@ -214,7 +215,7 @@ def _comparison_columns(result: Comparison, *, detailed: bool) -> list[TextColum
         done(table),
         *measured([left_out] if detailed else []),
         _mean(result),
-        *([_interval(table)] if detailed and table["ci_low"].notna().any() else []),
+        *([_interval(result)] if detailed and table["ci_low"].notna().any() else []),
         *_differences(table),
         *measured(_extra(header, table[name]) for name, header in _EXTRAS.items()),
         *measured([] if detailed else [left_out]),
@@ -235,9 +236,13 @@ def _mean(comparison: Comparison) -> TextColumn:
     return TextColumn(f"{metric.name}{spread}", cells, bold=best)
 
 
-def _interval(table: pd.DataFrame) -> TextColumn:
-    bounds = zip(table["ci_low"], table["ci_high"], strict=True)
-    return TextColumn(f"{LEVEL:.0%} interval", tuple(numbers.interval(low, high) for low, high in bounds))
+def _interval(comparison: Comparison) -> TextColumn:
+    """The t interval of the mean; of a share cut at 0 and 1, beyond which no mean lies: it covers the mean as often."""
+    low, high = comparison.table["ci_low"], comparison.table["ci_high"]
+    if is_share(comparison.metric.name):
+        low, high = low.clip(lower=0), high.clip(upper=1)
+    cells = tuple(numbers.interval(*bounds) for bounds in zip(low, high, strict=True))
+    return TextColumn(f"{LEVEL:.0%} interval", cells)
 
 
 def _differences(table: pd.DataFrame) -> list[TextColumn]:

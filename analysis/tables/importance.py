@@ -12,6 +12,7 @@ from analysis.tables.epoch_selection import LAST, RULES
 from analysis.tables.footnotes import metric_note
 from analysis.text import numbers
 from analysis.text.columns import TextColumn, columns, printable
+from analysis.text.notebook import InNotebooks
 from ottt.errors import UserError
 from ottt.schema import Metric, Status
 
@@ -23,7 +24,7 @@ REPEATS = 8  # random forests, each with its own seed
 
 
 @dataclass(frozen=True)
-class Importance:
+class Importance(InNotebooks):
     """The settings of a search, ranked by importance.
 
     Attributes:

@@ -23,6 +23,7 @@ from analysis.tables.protocol import INPUT, KEYS, UNKNOWN, differences
 from analysis.tables.variants import variants
 from analysis.text import numbers
 from analysis.text.columns import TextColumn, columns, done, settings
+from analysis.text.notebook import InNotebooks
 from ottt.errors import UserError
 from ottt.schema import Metric
 
@@ -40,7 +41,7 @@ MATCHED = {
 
 
 @dataclass(frozen=True)
-class Against:
+class Against(InNotebooks):
     """Measured variants and published numbers.
 
     Attributes:

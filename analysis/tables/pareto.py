@@ -15,12 +15,13 @@ from analysis.tables.footnotes import left_out_note
 from analysis.tables.variants import variants
 from analysis.text import numbers
 from analysis.text.columns import TextColumn, columns, done, settings
+from analysis.text.notebook import InNotebooks
 from ottt.errors import UserError
 from ottt.schema import Metric
 
 
 @dataclass(frozen=True)
-class Front:
+class Front(InNotebooks):
     """The variants of a sweep by several metrics.
 
     Attributes:

@@ -12,12 +12,13 @@ from analysis.tables.footnotes import left_out_note, metric_note
 from analysis.tables.marginal_means import Marginal, marginal
 from analysis.text import numbers
 from analysis.text.columns import TextColumn, columns, printable
+from analysis.text.notebook import InNotebooks
 from ottt.errors import UserError
 from ottt.schema import Metric
 
 
 @dataclass(frozen=True)
-class Crossing:
+class Crossing(InNotebooks):
     """A metric by two settings.
 
     Attributes:

@@ -13,6 +13,7 @@ from analysis.tables.footnotes import left_out_note, metric_note
 from analysis.tables.variants import status_counts
 from analysis.text import numbers
 from analysis.text.columns import TextColumn, columns, printable
+from analysis.text.notebook import InNotebooks
 from ottt.errors import UserError
 from ottt.schema import Metric, Status
 
@@ -21,7 +22,7 @@ MOST_CELLS = 2000  # combinations of all axes
 
 
 @dataclass(frozen=True)
-class Effects:
+class Effects(InNotebooks):
     """Main effects and interactions of a sweep's axes.
 
     Attributes:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import singledispatch
-from typing import Any, Protocol
+from typing import Protocol
 
 import pandas as pd
 
@@ -73,12 +73,8 @@ def settings(table: pd.DataFrame, axes: Iterable[str], *, short: bool) -> list[T
         values = table[axis].tolist()
         header = last if short and last_parts.count(last) == 1 else axis
         cells = tuple(printable(value) for value in values)
-        found.append(TextColumn(printable(header), cells, numeric=all(map(_is_number, values))))
+        found.append(TextColumn(printable(header), cells, numeric=all(map(numbers.is_number, values))))
     return found
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def done(table: pd.DataFrame) -> TextColumn:

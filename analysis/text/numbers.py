@@ -1,9 +1,15 @@
 """Numbers as text, rounded to the digits that are known."""
 
 import math
+from typing import Any
 
 ABSENT = "-"
 _NOISE = 1e-12  # smaller values are the rounding error of subtracting equal numbers
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is shown as a number: True and False are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def with_spread(mean: float, spread: float) -> str:

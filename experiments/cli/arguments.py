@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from experiments.cli.shell import completion
 from experiments.results.folder import Results
 from experiments.sweep_spec.studies import find_spec
 from ottt.errors import UserError
@@ -12,13 +13,27 @@ from ottt.files import user_path
 from ottt.plugins import load_plugin
 
 SpecArgument = Annotated[
-    str, typer.Argument(metavar="SPEC", help="YAML file of a sweep, or the name of a study that ships with OTTT Lab.")
+    str,
+    typer.Argument(
+        metavar="SPEC",
+        autocompletion=completion.specs,
+        help="YAML file of a sweep, or the name of a study that ships with OTTT Lab.",
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="KEY=VALUE", help="Changes to the base configuration or to the spec."),
+    typer.Argument(
+        metavar="KEY=VALUE",
+        autocompletion=completion.spec_settings,
+        help="Changes to the base configuration or to the spec.",
+    ),
 ]
-SweepArgument = Annotated[str, typer.Argument(metavar="SWEEP", help="Name of a sweep that was run, or its spec.")]
+SweepArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SWEEP", autocompletion=completion.sweeps, help="Name of a sweep that was run, or its spec."
+    ),
+]
 
 
 def at_home(path: Path | None) -> Path | None:

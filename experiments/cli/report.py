@@ -9,6 +9,7 @@ import typer
 
 from experiments.cli.arguments import PluginOption, ResultsOption, SweepArgument, at_home, load_plugins, sweep_name
 from experiments.cli.results import Rule, RuleOption
+from experiments.cli.shell.completion import metrics
 from experiments.results.folder import Results, shown
 from ottt.errors import UserError, first_line
 
@@ -24,7 +25,7 @@ FiguresOption = Annotated[
 def report(
     sweep: SweepArgument,
     output: OutputOption = None,
-    metric: Annotated[str, typer.Option(help="Metric to report.")] = "test/top1",
+    metric: Annotated[str, typer.Option(autocompletion=metrics, help="Metric to report.")] = "test/top1",
     rule: RuleOption = Rule.LAST,
     figures: FiguresOption = None,
     plugin: PluginOption = None,

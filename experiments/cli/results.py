@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from experiments.cli.arguments import PluginOption, ResultsOption, SweepArgument, load_plugins, sweep_name
-from experiments.cli.table_choice import View
+from experiments.cli.shell.completion import metrics
+from experiments.cli.table_choice import NOT_FLOATING, Floating, View
 from experiments.results.folder import Results
 
 if TYPE_CHECKING:
@@ -55,24 +56,46 @@ RuleOption = Annotated[
 ]
 
 
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME,NAME",
+        help="Columns to show, by heading (of CSV and JSON: by name); +NAME,NAME adds to the default ones.",
+    ),
+]
+CaptionOption = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="Caption of --format latex, which is then a floating table.")
+]
+LabelOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Label of a table with a caption (default: tab:SWEEP).")
+]
+
+
+BaselineOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=VALUE", help="Setting of the variant to compare with; repeat for several."),
+]
+ParetoOption = Annotated[
+    str | None, typer.Option(metavar="METRIC,METRIC", help="Variants that no other beats on all these metrics.")
+]
+
+
 def compare(
     sweep: SweepArgument,
-    metric: Annotated[str, typer.Option(help="Metric to compare.")] = "test/top1",
+    metric: Annotated[str, typer.Option(autocompletion=metrics, help="Metric to compare.")] = "test/top1",
     by: Annotated[str | None, typer.Option(metavar="KEY,KEY", help="Settings to show (default: those varied).")] = None,
-    baseline: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Setting of the variant to compare with; repeat for several."),
-    ] = None,
+    baseline: BaselineOption = None,
     rule: RuleOption = Rule.LAST,
     rows: Annotated[str | None, typer.Option(metavar="KEY", help="Two-way table: setting of the rows.")] = None,
     cols: Annotated[str | None, typer.Option(metavar="KEY", help="Two-way table: setting of the columns.")] = None,
     effects: Annotated[bool, typer.Option("--effects", help="Share of the variance by axis and interaction.")] = False,
     importance: Annotated[bool, typer.Option("--importance", help="Rank the settings of a search.")] = False,
-    pareto: Annotated[
-        str | None, typer.Option(metavar="METRIC,METRIC", help="Variants that no other beats on all these metrics.")
-    ] = None,
+    pareto: ParetoOption = None,
     against: Annotated[Published | None, typer.Option(help="Show published results beside measured ones.")] = None,
+    columns: ColumnsOption = None,
     form: Annotated[Format, typer.Option("--format", help="Format of the table.")] = Format.TEXT,
+    caption: CaptionOption = None,
+    label: LabelOption = None,
     plugin: PluginOption = None,
     results: ResultsOption = None,
 ) -> None:
@@ -81,19 +104,15 @@ def compare(
     Example: ottt compare quickstart --baseline rule.update=online --baseline neuron.tau=2.0 --format latex
     """
     view = View(
-        by=_listed(by),
-        baseline=_settings(baseline),
-        rows=rows,
-        cols=cols,
-        effects=effects,
-        importance=importance,
-        pareto=_listed(pareto),
+        *(_listed(by), _settings(baseline), rows, cols, effects, importance, _listed(pareto)),
         paper=against is Published.PAPER,
     )
     load_plugins(plugin)
     place = Results.at(results)
-    runs = chosen_runs(sweep_name(sweep, place), store=place.store, rule=rule, metric=metric)
-    print(formatted(view.of(runs, metric=metric), form), end="")
+    name = sweep_name(sweep, place)
+    floating = Floating.of(caption, label, name, form)
+    found = view.of(chosen_runs(name, store=place.store, rule=rule, metric=metric), metric=metric)
+    print(formatted(_selected(found, columns, form), form, floating), end="")
 
 
 def comparison(sweep: str, *, store: str, metric: str = "test/top1", form: Format = Format.TEXT) -> str:
@@ -114,7 +133,19 @@ def chosen_runs(sweep: str, *, store: str, rule: Rule, metric: str) -> "pd.DataF
     return epoch_selection.select(runs, load.history(sweep, store=store), rule=rule, metric=metric)
 
 
-def formatted(result: "Result", form: Format) -> str:
+def _selected(result: "Result", asked: str | None, form: Format) -> "Result":
+    """The result with the columns of `--columns`."""
+    if asked is None:
+        return result
+    from analysis.text.selected import Selected, with_columns
+
+    names, adds = _listed(asked.removeprefix("+")) or [asked], asked.startswith("+")
+    if form in (Format.CSV, Format.JSON):
+        return with_columns(result, names, adds=adds)
+    return Selected(result, names, adds)
+
+
+def formatted(result: "Result", form: Format, floating: Floating = NOT_FLOATING) -> str:
     """`result` in this format, for standard output."""
     from analysis import render
 
@@ -122,7 +153,7 @@ def formatted(result: "Result", form: Format) -> str:
         case Format.MD:
             return render.markdown(result)
         case Format.LATEX:
-            return render.latex(result)
+            return render.latex(result, caption=floating.caption, label=floating.label)
         case Format.HTML:
             return render.html(result)
         case Format.CSV:

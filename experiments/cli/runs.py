@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from analysis.text.terminal import aligned
 from experiments.cli.arguments import JsonOption, ResultsOption
+from experiments.cli.shell import completion
 from experiments.results.folder import Results
 from ottt.errors import UserError
 from ottt.schema import Tag
@@ -55,6 +56,7 @@ app = typer.Typer(
 )
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="First characters of the id of a run or of a trial.")]
+SweepOption = Annotated[str | None, typer.Option(autocompletion=completion.sweeps, help="Only trials of this sweep.")]
 
 
 @app.command()
@@ -62,7 +64,7 @@ def query(
     condition: Annotated[
         str, typer.Argument(metavar="[FILTER]", help="MLflow filter string over params, metrics, tags and attributes.")
     ] = "",
-    sweep: Annotated[str | None, typer.Option(help="Only trials of this sweep.")] = None,
+    sweep: SweepOption = None,
     columns: Annotated[
         str | None,
         typer.Option(

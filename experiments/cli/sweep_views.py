@@ -22,7 +22,7 @@ from experiments.cli.arguments import (
     with_plugins,
 )
 from experiments.results.folder import Results, shown
-from ottt.errors import UserError, first_line
+from ottt.errors import UserError, command, first_line
 
 if TYPE_CHECKING:
     from analysis.statistics.power import Detectable
@@ -33,36 +33,44 @@ def list_sweeps(
     containing: Annotated[
         str, typer.Argument(metavar="[TEXT]", help="Only names that contain it, e.g. cifar10-.")
     ] = "",
+    with_studies: Annotated[
+        bool, typer.Option("--studies", help="List the studies that ship with OTTT Lab, with question and cost.")
+    ] = False,
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the sweeps that ran here, with their status, and the studies that ship with OTTT Lab.
+    """List the sweeps that ran here, with their status.
 
-    Example: ottt sweep list fashion
+    Example: ottt sweep list --studies fashion
     """
     from experiments.planning.catalog import studies
 
     place = Results.at(results)
-    ran = [row for row in _past_sweeps(place) if containing in row["sweep"]]
-    found = studies(containing)
+    ran, found = _past_sweeps(place, containing), studies(containing) if with_studies else []
     if as_json:
-        print(json.dumps({"sweeps": ran, "studies": [asdict(study) for study in found]}, indent=2))
+        print(json.dumps({"sweeps": ran} | ({"studies": list(map(asdict, found))} if with_studies else {}), indent=2))
         return
     if ran:
-        print(aligned([list(ran[0]), *([str(value) for value in row.values()] for row in ran)]), end="\n\n")
+        print(aligned([list(ran[0]), *([str(value) for value in row.values()] for row in ran)]))
     else:
-        print(f"no sweep ran in {shown(place.root)}", file=sys.stderr)
-    print("studies, to be run by name:")
+        named = f" with {containing!r} in its name" if containing else ""
+        print(f"no sweep{named} ran in {shown(place.root)}", file=sys.stderr)
+    if ran and (found or not with_studies):
+        print()
+    if not with_studies:
+        print(f"studies that ship with OTTT Lab: {command('sweep', 'list', '--studies')}")
+    elif found:
+        print("studies, to be run by name:")
     for study in found:
         print(study.text())
 
 
-def _past_sweeps(place: Results) -> list[dict[str, Any]]:
-    """One row per sweep that ran here."""
+def _past_sweeps(place: Results, containing: str) -> list[dict[str, Any]]:
+    """One row per sweep that ran here and has the text in its name."""
     from experiments.planning.status import SweepStatus
 
     rows = []
-    for name in place.sweeps():
+    for name in (name for name in place.sweeps() if containing in name):
         try:
             status = SweepStatus.of(place.read_plan(name), place)
         except UserError as error:  # one damaged plan must not hide the other sweeps
@@ -125,16 +133,38 @@ def _detectable(plan: "SweepPlan", place: Results) -> "Detectable | None":
         return None
 
 
-def status(sweep: SweepArgument, results: ResultsOption = None, as_json: JsonOption = False) -> None:
+def status(
+    sweep: SweepArgument,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", help="Show it until the sweep ends or Ctrl-C: redrawn on a terminal, else a line per change."
+        ),
+    ] = False,
+    results: ResultsOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Show the status of a sweep, while it runs or afterwards.
 
-    Example: ottt sweep status quickstart
+    Example: ottt sweep status quickstart --watch
     """
     from experiments.planning.status import SweepStatus
     from experiments.tracking.shown_plan import shown_plan
 
+    if watch and as_json:
+        raise UserError("options must ask for one form, got --watch and --json")
     place = Results.at(results)
-    current = SweepStatus.of(shown_plan(place.read_plan(sweep_name(sweep, place))), place)
+    name = sweep_name(sweep, place)
+
+    def now() -> SweepStatus:
+        return SweepStatus.of(shown_plan(place.read_plan(name)), place)
+
+    if watch:
+        from experiments.cli.shell.watch import show_until_the_end
+
+        show_until_the_end(now)
+        return
+    current = now()
     _note(current.notes)
     print(json.dumps(current.to_json() | {"running": current.running}, indent=2) if as_json else current.text())
 

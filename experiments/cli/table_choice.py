@@ -1,5 +1,6 @@
 """The choice of a table by the options of `ottt compare`."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -77,3 +78,30 @@ class View:
         from analysis.tables.comparison import compare
 
         return compare(runs, metric=metric, by=self.by, baseline=self.baseline)
+
+
+@dataclass(frozen=True)
+class Floating:
+    """Caption and label of a LaTeX table; without a caption it does not float."""
+
+    caption: str | None = None
+    label: str | None = None
+
+    @classmethod
+    def of(cls, caption: str | None, label: str | None, sweep: str, form: str) -> "Floating":
+        """From the options; the label follows from the sweep's name.
+
+        Raises:
+            UserError: another format than LaTeX, a label without a caption, or one that LaTeX cannot read.
+        """
+        given = [option for option, text in (("--caption", caption), ("--label", label)) if text is not None]
+        if given and form != "latex":
+            raise UserError(f"{given[0]} needs --format latex, got {form}")
+        if label is not None and (caption is None or not _LABEL.fullmatch(label)):
+            rule = "needs --caption" if caption is None else "must be letters, digits and the signs . : / _ + -"
+            raise UserError(f"--label {rule}, got {label!r}")
+        return cls(caption, label or (f"tab:{sweep}" if caption is not None else None))
+
+
+NOT_FLOATING = Floating()
+_LABEL = re.compile(r"[\w.:/+-]+", re.ASCII)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from experiments.cli.arguments import JsonOption, PluginOption, at_home, load_plugins, with_plugins
+from experiments.cli.shell import completion
 from ottt.errors import UserError
 from ottt.plugins import printing_to_stderr
 
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 
 ConfigArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[CONFIG] [KEY=VALUE]...", help="A preset or YAML file, and changes to it."),
+    typer.Argument(
+        metavar="[CONFIG] [KEY=VALUE]...",
+        autocompletion=completion.config,
+        help="A preset or YAML file, and changes to it.",
+    ),
 ]
 PicturesOption = Annotated[
     Path | None, typer.Option("--pictures", callback=at_home, metavar="DIR", help="Write pictures into DIR.")
@@ -77,7 +82,8 @@ def evaluate(
         ),
     ],
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Changes to the settings.")
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", autocompletion=completion.settings, help="Changes to the settings."),
     ] = None,
     config: Annotated[
         str | None, typer.Option(help="Preset or YAML file; needed for checkpoints of the original code.")

@@ -1,3 +1,3 @@
-"""What trials take, measured from a few of their batches: time of a sweep, their share of a GPU; what there is for them."""
+"""What trials take, measured from a few of their batches: time of a sweep, and their share of a GPU; our cores."""
 
 __all__ = ["cores", "estimate", "gpu_share"]

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from analysis.store.plan import Plan
+from analysis.text import html
+from analysis.text.numbers import is_number
 from analysis.text.terminal import aligned
 from experiments.planning.plan import done_statuses, is_own
 from experiments.results.folder import Results
@@ -67,8 +69,17 @@ class SweepStatus:
         trials = [trial | {"status": self.statuses.get(trial["trial"], "missing")} for trial in stored["trials"]]
         return {**stored, "trials": trials, "done": self.done}
 
+    @property
+    def summary(self) -> str:
+        """The whole sweep in a few words."""
+        return f"{self.plan.name}: {self.done} of {len(self.plan.trials)} trials done"
+
     def text(self) -> str:
         """One line per variant, and one for the whole sweep."""
+        return f"{aligned(self.rows())}\n\n{self.summary}"
+
+    def rows(self) -> list[list[str]]:
+        """Headings, then by variant its settings and how many of its trials stand how."""
         axes = self.plan.axes
         variants: dict[str, list[str]] = {}
         for trial in self.plan.trials:
@@ -77,7 +88,19 @@ class SweepStatus:
         rows = [[*axes, "done", "running", "failed", "diverged", "stopped", "to run"]]
         for variant, trials in variants.items():
             rows.append([*(str(settings[variant][key]) for key in axes), *self._counts(trials)])
-        return f"{aligned(rows)}\n\n{self.plan.name}: {self.done} of {len(self.plan.trials)} trials done"
+        return rows
+
+    def _repr_html_(self) -> str:
+        """What `text` shows, for notebooks."""
+        headings, *rows = self.rows()
+        numeric = [all(is_number(trial.settings[axis]) for trial in self.plan.trials) for axis in self.plan.axes]
+        counts = [True] * (len(headings) - len(numeric))
+        cells = [[(cell, False) for cell in row] for row in rows]
+        return html.table(headings, cells, numeric=[*numeric, *counts], notes=[self.summary, *self.notes])
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What IPython shows as text."""
+        printer.text(self.text())
 
     def _counts(self, trials: Sequence[str]) -> list[str]:
         count = Counter(self.statuses.get(trial) for trial in trials)

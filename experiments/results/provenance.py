@@ -114,7 +114,9 @@ def _read(path: Path) -> str:
 def _git(*arguments: str) -> str | None:
     """Output of a git command in the source tree; None if it fails or git is missing."""
     try:
-        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["git", *arguments], cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace", check=True
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip()

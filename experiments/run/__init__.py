@@ -1,3 +1,3 @@
 """The driver of a sweep: it starts trials, follows them, and ends on request. Begin to read at `runner`."""
 
-__all__ = ["resume", "runner", "stop"]
+__all__ = ["progress_bar", "resume", "runner", "stop"]

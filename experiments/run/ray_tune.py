@@ -12,6 +12,7 @@ import ray
 from ray import cloudpickle, tune
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
+from rich.console import Console
 
 from experiments.interrupt import Ending, Interrupted
 from experiments.results.stop_request import StopRequest
@@ -116,10 +117,22 @@ def _run_config(folder: Path, callback: tune.Callback) -> tune.RunConfig:
         name=folder.name,
         storage_path=str(folder.parent),
         verbose=0,
+        progress_reporter=_Silence() if Console().is_jupyter else None,
         callbacks=[callback],
         failure_config=tune.FailureConfig(max_failures=0),  # see experiments.run.queue
         checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # see experiments.worker.trainable
     )
+
+
+class _Silence(tune.ProgressReporter):
+    """In place of Tune's own table, for which it would clear what stands below the cell of a notebook."""
+
+    def should_report(self, trials: Any, done: bool = False) -> bool:
+        """Never."""
+        return False
+
+    def report(self, trials: Any, done: bool, *sys_info: str) -> None:
+        """Nothing."""
 
 
 class _TaskSearcher(Searcher):

@@ -9,12 +9,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from experiments.sweep_spec.axis_override import parse_spec_override
 from experiments.sweep_spec.rules import broken_rules
 from experiments.sweep_spec.spec import SweepSpec
 from ottt.config import TrialConfig
 from ottt.config.load import load_config, preset_names
 from ottt.config.messages import MANY, describe, few
-from ottt.config.yaml_reader import Document, KeyPath, flatten, merge, nest, parse_override, read_yaml, split_keys
+from ottt.config.yaml_reader import Document, KeyPath, flatten, merge, nest, read_yaml, split_keys
 from ottt.errors import UserError, brief
 from ottt.files import is_file, user_path
 
@@ -31,7 +32,7 @@ def read_spec(path: Path, overrides: Iterable[str] = ()) -> SweepSpec:
         path: a YAML file; its `base` is a preset, a file relative to it, or settings, which can be laid over a
             `preset`.
         overrides: `key.path=value` texts for the base configuration (`epochs=2`) or for the spec (`seeds=2`,
-            `axes.neuron.tau=[2.0]`).
+            `axes.neuron.tau=2.0,4.0`).
 
     Raises:
         UserError: one line for each problem that can be found at once.
@@ -76,7 +77,7 @@ def _split(overrides: Iterable[str]) -> tuple[dict[str, Any], list[str], list[st
     problems: list[str] = []
     for text in overrides:
         try:
-            key, value = parse_override(text)
+            key, value = parse_spec_override(text)
         except UserError as error:
             problems += error.problems
             continue

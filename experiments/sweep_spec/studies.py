@@ -28,4 +28,6 @@ def find_spec(given: str) -> Path:
         return known[given]
     near = get_close_matches(given, known, n=3)
     hint = f" (did you mean {' or '.join(near)}?)" if near else ""
-    raise UserError(f"{given}: must be a spec file or a study of `{command('sweep', 'list')}`{hint}; found neither")
+    raise UserError(
+        f"{given}: must be a spec file or a study of `{command('sweep', 'list', '--studies')}`{hint}; found neither"
+    )

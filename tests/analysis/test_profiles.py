@@ -4,8 +4,10 @@ import pandas as pd
 import pytest
 import scipy.stats
 
+from analysis.lookup import is_share
 from analysis.profiles import PROFILE_COLUMNS, accuracy_by_steps, layer_rates, learning_curves
 from ottt.errors import UserError
+from ottt.schema import METRICS
 
 
 @pytest.fixture
@@ -13,14 +15,18 @@ def runs(make_runs):
     return make_runs({("b", 1.0): [0.9, 0.8, "stopped-early"], ("a", 1.0): [0.7]})
 
 
-def test_curves_are_means_with_scipys_interval_of_finished_trials(runs):
-    values = {0: [0.1, 0.5], 1: [0.3, 0.9], 2: [9.0, 9.0], 3: [0.2, math.nan]}
+def history(runs, metric, values):
     rows = [
-        (runs["trial"][place], epoch, "val/top1", value)
+        (runs["trial"][place], epoch, metric, value)
         for place, curve in values.items()
         for epoch, value in enumerate(curve, start=1)
     ]
-    found = learning_curves(runs, pd.DataFrame(rows, columns=["trial", "epoch", "metric", "value"]))
+    return pd.DataFrame(rows, columns=["trial", "epoch", "metric", "value"])
+
+
+def test_curves_are_means_with_scipys_interval_of_finished_trials(runs):
+    values = {0: [0.1, 0.5], 1: [0.3, 0.9], 2: [9.0, 9.0], 3: [0.2, math.nan]}
+    found = learning_curves(runs, history(runs, "val/loss", values), metric="val/loss")
     assert tuple(found.columns) == PROFILE_COLUMNS
     assert found[["label", "x", "n"]].to_numpy().tolist() == [
         ["rule.update=b neuron.tau=1.0", 1, 2],
@@ -31,6 +37,22 @@ def test_curves_are_means_with_scipys_interval_of_finished_trials(runs):
     interval = scipy.stats.ttest_1samp([0.1, 0.3], 0).confidence_interval()
     assert (found["low"][0], found["high"][0]) == pytest.approx((interval.low, interval.high))
     assert math.isnan(found["low"][2])
+
+
+@pytest.mark.parametrize("metric", ["val/top1", "rate/total"])
+def test_bands_of_shares_are_those_of_the_logit_scale(runs, metric):
+    found = learning_curves(runs, history(runs, metric, {0: [0.1, 1.0], 1: [0.3, 0.98]}), metric=metric)
+    # 0.1 and 0.3: margin 12.706205 * 0.1 = 1.2706, over 0.2 * 0.8: 7.9414; logit(0.2) = -1.3863
+    assert found["low"][0] == pytest.approx(1 / (1 + math.exp(1.3862944 + 7.9413779)), rel=1e-6)
+    assert found["high"][0] == pytest.approx(1 / (1 + math.exp(1.3862944 - 7.9413779)), rel=1e-6)
+    assert 0 < found["low"][1] < 0.99 < found["high"][1] < 1
+
+
+def test_accuracies_and_rates_are_shares_and_nothing_else():
+    assert all(map(is_share, ["val/top1", "test/top5", "train/top1", "test/top1_at_06", "rate/total", "rate/layer_12"]))
+    others = set(METRICS) - {"train/top1", "val/top1", "val/top5", "test/top1", "test/top5", "rate/total"}
+    assert not any(map(is_share, others))
+    assert {"optim/lr", "perf/cpu_share", "val/loss"} <= others
 
 
 def test_layers_are_counted_by_their_number(runs):

@@ -12,7 +12,7 @@ COMMANDS = {
     "doctor": set(),
     "evaluate": set(),
     "export": {"nir"},
-    "mlflow": {"log-model", "serve"},
+    "mlflow": {"log-model", "register", "serve"},
     "models": set(),
     "report": set(),
     "runs": {"diff", "query", "show"},

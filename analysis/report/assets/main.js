@@ -5,13 +5,16 @@
 {
   const data = JSON.parse(document.getElementById("data").textContent);
   const labels = new Map(data.variants.map(({ id, label }) => [id, label]));
+  const names = new Map(data.variants.map(({ id, short }) => [id, short]));
   const looks = new Map(data.stressed.map((id, look) => [id, look]));
   const table = document.getElementById("variants");
-  const { charts, metric } = data;
+  const { baseline, charts, metric } = data;
 
-  const unused = () => {
+  // The colour for a variant: 0 for the baseline only.
+  const unused = (variant) => {
+    if (variant === baseline) return 0;
     const used = new Set(looks.values());
-    let look = 0;
+    let look = 1;
     while (used.has(look)) look += 1;
     return look;
   };
@@ -42,7 +45,7 @@
   const refused = (host, problem) => { host.replaceChildren(); return problem; };
 
   figure("curves", [{ label: "Metric", options: named(charts.curves) }], (host, title, name) =>
-    drawProfile(host, charts.curves[name], { labels, looks, title }));
+    drawProfile(host, charts.curves[name], { labels, looks, names, baseline, title }));
   figure("responses", [{ label: "Setting", options: named(charts.responses) }], (host, title, axis) => {
     const chart = charts.responses[axis];
     if (chart.problem) return refused(host, chart.problem);
@@ -54,11 +57,14 @@
     const chart = charts.maps[place];
     return chart.problem ? refused(host, chart.problem) : drawMap(host, chart, { metric, title });
   });
-  figure("layers", [], (host, title) => drawProfile(host, charts.layers, { labels, looks, title, zero: true, dots: true }));
-  figure("steps", [], (host, title) => drawProfile(host, charts.steps, { labels, looks, title, dots: true }));
+  const tick = (layer) => String(layer + 1);  // rate/layer_00 is layer 1
+  const place = ({ x }, k) => `spiking layer ${tick(x[k])} of ${x.length}`;
+  figure("layers", [], (host, title) =>
+    drawProfile(host, charts.layers, { labels, looks, names, baseline, title, zero: true, dots: true, tick, place }));
+  figure("steps", [], (host, title) => drawProfile(host, charts.steps, { labels, looks, names, baseline, title, dots: true }));
   figure("fronts", [{ label: "Cost", options: named(charts.fronts) }], (host, title, cost) =>
-    drawFront(host, charts.fronts[cost], { labels, looks, metric, title }));
-  figure("parallel", [], (host, title) => drawParallel(host, charts.parallel, { labels, metric, title }));
+    drawFront(host, charts.fronts[cost], { labels, looks, names, metric, title }));
+  figure("parallel", [], (host, title) => drawParallel(host, charts.parallel, { labels, looks, metric, title }));
 
   const mark = (row) => {
     const look = looks.get(row.dataset.variant);
@@ -74,7 +80,7 @@
   for (const row of table.tBodies[0].rows) {
     mark(row);
     row.querySelector("input").addEventListener("change", (event) => {
-      if (event.target.checked) looks.set(row.dataset.variant, unused());
+      if (event.target.checked) looks.set(row.dataset.variant, unused(row.dataset.variant));
       else looks.delete(row.dataset.variant);
       mark(row);
       figures.forEach(({ redraw }) => redraw());
@@ -83,7 +89,8 @@
 
   document.querySelectorAll("table").forEach(sortable);
   filterable(table, document.getElementById("filter"), document.getElementById("shown"));
-  choosable(table, document.getElementById("columns"));
+  choosable(table, document.getElementById("columns"), document.getElementById("left-out"));
+  document.querySelectorAll(".scroll").forEach(hinting);
   const copied = document.getElementById("copied");
   for (const [id, write] of [["copy-markdown", asMarkdown], ["copy-latex", asLatex]]) {
     document.getElementById(id).addEventListener("click", async () => {

@@ -1,8 +1,9 @@
 "use strict";
 
-// Drawing: scales, axes, and a reader that shows the value nearest to the pointer or to the arrow keys.
+// Drawing: scales and axes.
 
 const HEIGHT = 320;
+const LETTER = 6.6;  // mean width of a character, px
 const MARGIN = { top: 12, right: 16, bottom: 44, left: 64 };
 
 function svg(name, attributes = {}, ...children) {
@@ -46,7 +47,8 @@ function ticks(low, high, count = 7) {
   return found;
 }
 
-function linear(values, from, to, { zero = false, pad = 0.05 } = {}) {
+// A scale over `values`; with `share` it does not leave [0, 1].
+function linear(values, from, to, { zero = false, pad = 0.05, share = false } = {}) {
   const known = values.filter((value) => value !== null);
   let low = Math.min(...(zero ? [0] : []), ...minmax(known));
   let high = Math.max(...minmax(known));
@@ -54,6 +56,7 @@ function linear(values, from, to, { zero = false, pad = 0.05 } = {}) {
   const extra = (high - low) * pad;
   if (!zero) low -= extra;
   high += extra;
+  if (share) [low, high] = [Math.max(low, 0), Math.min(high, 1)];
   const scale = (value) => from + ((value - low) / (high - low)) * (to - from);
   scale.ticks = ticks(low, high).map((value) => [value, rounded(value)]);
   return scale;
@@ -82,23 +85,32 @@ function minmax(values) {
   return values.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
 }
 
-// An SVG with its plot area; `names` are the labels to the left, for which the margin makes room.
-function canvas(host, title, { height = HEIGHT, names = [] } = {}) {
-  const width = Math.max(host.clientWidth, 240);
+// An SVG with its plot area; `names` are the labels to the left, for which the margin makes room. A host narrower than
+// `least` px scrolls.
+function canvas(host, title, { height = HEIGHT, names = [], right = MARGIN.right, least = 240 } = {}) {
+  const width = Math.max(host.clientWidth, least);
   const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": title, tabindex: 0 });
+  if (width > host.clientWidth) root.style.width = `${width}px`;
   host.replaceChildren(root);
   const longest = Math.max(0, ...names.map((name) => name.length));
-  const left = Math.min(Math.max(MARGIN.left, 34 + 6.6 * longest), width / 2);
-  const area = { left, right: width - MARGIN.right, top: MARGIN.top, bottom: height - MARGIN.bottom };
+  const left = Math.min(Math.max(MARGIN.left, 34 + LETTER * longest), width / 2);
+  const area = { left, right: width - right, top: MARGIN.top, bottom: height - MARGIN.bottom };
   return { root, area, width, height };
 }
 
+// `text` cut to about `width` px; what is cut has the whole text as its tooltip.
+function fitted(text, width, attributes) {
+  const most = Math.max(Math.floor(width / LETTER), 2);
+  if (text.length <= most) return svg("text", attributes, text);
+  return svg("text", attributes, `${text.slice(0, most - 1)}…`, svg("title", {}, text));
+}
+
 // Axes with ticks and labels; tick labels that would overlap are left out.
-function frame({ root, area }, x, y, xLabel, yLabel) {
+function frame({ root, area, width }, x, y, xLabel, yLabel) {
   let free = -Infinity;
   for (const [value, text] of [...x.ticks].sort((a, b) => x(a[0]) - x(b[0]))) {
     const place = x(value);
-    const half = text.length * 3.4;
+    const half = text.length * LETTER / 2;
     if (place < area.left - 1 || place > area.right + 1 || place - half < free) continue;
     free = place + half + 6;
     root.append(svg("text", { x: place, y: area.bottom + 16, "text-anchor": "middle" }, text));
@@ -107,57 +119,17 @@ function frame({ root, area }, x, y, xLabel, yLabel) {
     const place = y(value);
     if (place > area.bottom + 1 || place < area.top - 1) continue;
     root.append(svg("line", { x1: area.left, x2: area.right, y1: place, y2: place, class: "gridline" }));
-    root.append(svg("text", { x: area.left - 6, y: place + 4, "text-anchor": "end" }, text));
+    root.append(fitted(text, area.left - 26, { x: area.left - 6, y: place + 4, "text-anchor": "end" }));
   }
   root.append(svg("line", { x1: area.left, x2: area.right, y1: area.bottom, y2: area.bottom, class: "frame" }));
-  root.append(svg("text", { x: (area.left + area.right) / 2, y: area.bottom + 36, "text-anchor": "middle" }, xLabel));
+  const half = Math.min(xLabel.length * LETTER, width) / 2;
+  const centred = { x: Math.min((area.left + area.right) / 2, width - half), y: area.bottom + 36, "text-anchor": "middle" };
+  root.append(fitted(xLabel, width, centred));
   const middle = (area.top + area.bottom) / 2;
-  root.append(svg("text", { x: 13, y: middle, transform: `rotate(-90 13 ${middle})`, "text-anchor": "middle" }, yLabel));
+  const turned = { x: 13, y: middle, transform: `rotate(-90 13 ${middle})`, "text-anchor": "middle" };
+  root.append(fitted(yLabel, area.bottom - area.top + 40, turned));
 }
 
 function path(points) {
   return points.map(([x, y], index) => `${index ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
-}
-
-// Shows the text of one of `marks` ({x, y, text}): the one nearest to the pointer, or the next by the arrow keys.
-function reader(host, { root }, marks) {
-  if (!marks.length) return;
-  const tip = html("div", { class: "tip", role: "status", hidden: "" });
-  const ring = svg("circle", { r: 6, fill: "none", stroke: "currentColor", "stroke-width": 2, visibility: "hidden" });
-  root.append(ring);
-  host.append(tip);
-  const ordered = [...marks].sort((a, b) => a.x - b.x || a.y - b.y);
-  let current = -1;
-  const show = (index) => {
-    current = index;
-    const { x, y, text } = ordered[index];
-    ring.setAttribute("cx", x);
-    ring.setAttribute("cy", y);
-    ring.setAttribute("visibility", "visible");
-    tip.hidden = false;
-    tip.textContent = text;
-    const left = Math.min(Math.max(x - tip.offsetWidth / 2, 0), host.clientWidth - tip.offsetWidth);
-    tip.style.left = `${left}px`;
-    tip.style.top = `${y > tip.offsetHeight + 14 ? y - tip.offsetHeight - 12 : y + 14}px`;
-  };
-  const hide = () => { tip.hidden = true; ring.setAttribute("visibility", "hidden"); };
-  root.addEventListener("pointermove", (event) => {
-    const box = root.getBoundingClientRect();
-    const [x, y] = [event.clientX - box.left, event.clientY - box.top];
-    let [nearest, least] = [-1, Infinity];
-    ordered.forEach((mark, index) => {
-      const distance = (mark.x - x) ** 2 + (mark.y - y) ** 2;
-      if (distance < least) [nearest, least] = [index, distance];
-    });
-    show(nearest);
-  });
-  root.addEventListener("pointerleave", hide);
-  root.addEventListener("blur", hide);
-  root.addEventListener("keydown", (event) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (event.key === "Escape") hide();
-    if (!step) return;
-    event.preventDefault();
-    show((current + step + ordered.length) % ordered.length);
-  });
 }

@@ -45,15 +45,58 @@ function filterable(table, input, status) {
   apply();
 }
 
-function choosable(table, menu) {
-  [...table.tHead.rows[0].cells].forEach((head, column) => {
+// A menu of columns. Until a column is chosen by hand, dispensable ones are hidden as far as the table is too wide, the
+// last first, and cells are closer to each other if that is not enough; `note` names what is hidden.
+function choosable(table, menu, note) {
+  const heads = [...table.tHead.rows[0].cells];
+  const boxes = new Map();
+  const show = (column, shown) => {
+    for (const row of table.rows) row.cells[column].hidden = !shown;
+    boxes.get(column).checked = shown;
+  };
+  let byHand = false;
+  heads.forEach((head, column) => {
     if (!head.querySelector(".sort")) return;
     const box = html("input", { type: "checkbox", checked: "" });
+    boxes.set(column, box);
     box.addEventListener("change", () => {
-      for (const row of table.rows) row.cells[column].hidden = !box.checked;
+      byHand = true;
+      note.textContent = "";
+      show(column, box.checked);
     });
     menu.append(html("label", {}, box, ` ${head.textContent}`));
   });
+  const dispensable = [...boxes.keys()].filter((column) => "dispensable" in heads[column].dataset);
+  const fit = () => {
+    if (byHand) return;
+    const left = [...dispensable];
+    const hidden = [];
+    const wide = () => table.offsetWidth > table.parentElement.clientWidth;
+    table.classList.remove("dense");
+    left.forEach((column) => show(column, true));
+    while (left.length && wide()) {
+      hidden.unshift(left.pop());
+      show(hidden[0], false);
+    }
+    table.classList.toggle("dense", wide());
+    const names = hidden.map((column) => heads[column].textContent).join(", ");
+    note.textContent = names && `Not shown for lack of width: ${names}. To show them: Columns.`;
+  };
+  let width = -1;
+  new ResizeObserver(() => {
+    if (table.parentElement.clientWidth === width) return;
+    width = table.parentElement.clientWidth;
+    requestAnimationFrame(fit);
+  }).observe(table.parentElement);
+}
+
+// Marks a box whose content continues to the right.
+function hinting(box) {
+  const mark = () => box.classList.toggle("more", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+  box.addEventListener("scroll", mark, { passive: true });
+  const watch = new ResizeObserver(mark);
+  watch.observe(box);
+  watch.observe(box.firstElementChild);
 }
 
 // The visible rows and columns, headings first, as [row][column] of texts, and which columns are numeric.

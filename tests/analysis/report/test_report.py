@@ -5,11 +5,13 @@ import re
 import tempfile
 from shutil import which
 
+import pandas as pd
 import pytest
 
 from analysis import load, tables
+from analysis.report.charts import charts
 from analysis.report.origin import Origin
-from analysis.report.page import page
+from analysis.report.page import Sheet, page
 from analysis.report.summary import summary
 from analysis.tables import epoch_selection
 from tests.analysis.synthetic import COMMIT, SyntheticSweep, write
@@ -65,6 +67,21 @@ def test_page_holds_what_was_measured(store, data):
     labels = dict(zip(runs["variant"], runs["label"], strict=True))
     assert labels[data["stressed"][0]] == "rule.update=accumulate neuron.tau=2.0"
     assert len(charts["responses"]["neuron.tau"]["points"]) == 3
+
+
+def test_bands_of_accuracies_near_1_stay_below_1(make_runs):
+    runs = make_runs({("online", 1.0): [0.97, 0.99, 1.0], ("online", 2.0): [0.0, 0.01, 0.02]})
+    rows = [(trial, 1, "test/top1", value) for trial, value in zip(runs["trial"], runs["test/top1"], strict=True)]
+    history = pd.DataFrame(rows, columns=["trial", "epoch", "metric", "value"])
+    comparison = tables.compare(runs)
+    found = charts(runs, history, comparison)
+    response, series = found["responses"]["neuron.tau"], found["curves"]["test/top1"]["series"]
+    assert (comparison.table["ci_high"][0] > 1, comparison.table["ci_low"][1] < 0) == (True, True)  # the t intervals
+    for level, curve in enumerate(series):
+        assert 0 < response["low"][level] < response["mean"][level] < response["high"][level] < 1
+        assert [response[end][level] for end in ("low", "high")] == [curve[end][0] for end in ("low", "high")]
+    printed = next(one for one in Sheet.of(comparison).rows)
+    assert any(cell.endswith(", 1.000]") for cell in printed), printed
 
 
 def test_what_was_not_measured_has_no_figure(text):
@@ -170,7 +187,7 @@ def test_page_loads_without_errors_or_requests(browser):
     ours = [one["request"]["url"] for one in sent if one["documentURL"].startswith("file:")]
     assert [url for url in ours if not url.startswith(("file:", "data:"))] == []
     assert any(url.endswith("demo.html") for url in ours)
-    drawn = browser.execute_script("return document.querySelectorAll('.chart svg').length")
+    drawn = browser.execute_script("return document.querySelectorAll('.chart > svg').length")
     assert drawn == 6
 
 
@@ -219,10 +236,93 @@ def test_hidden_columns_are_not_copied(browser):
 
 
 def test_ticked_variants_are_in_colour(browser):
-    count = "return document.querySelectorAll('#curves path[stroke^=\"var(--series\"]').length"
-    before = browser.execute_script(count)
-    click(browser, "#variants tbody tr:not([data-look]) input")
-    assert browser.execute_script(count) == before + 1
+    strokes = (
+        "return [...document.querySelectorAll('#curves .series > path:not(.band)')]"
+        ".map(path => path.getAttribute('stroke'))"
+    )
+    every = browser.execute_script(strokes)
+    assert sorted(every) == [f"var(--series-{look})" for look in range(6)]
+    click(browser, "#variants tr:not(.baseline) input")
+    fewer = browser.execute_script(strokes)
+    assert fewer.count("var(--rest)") == 1
+    assert len(set(fewer)) == 6
+    assert "1 other" in browser.find_element("css selector", "#curves .legend").text
+    click(browser, "#variants tr:not([data-look]) input")
+    assert sorted(browser.execute_script(strokes)) == sorted(every)
+
+
+def test_the_baseline_has_the_colour_of_text_and_keeps_it(browser):
+    own = (
+        "const id = document.querySelector('#variants tr.baseline').dataset.variant;"
+        "return document.querySelector(`#curves [data-variant='${id}'] path:not(.band)`).getAttribute('stroke')"
+    )
+    assert browser.execute_script(own) == "var(--series-0)"
+    click(browser, "#variants tr.baseline input")
+    click(browser, "#variants tr:not(.baseline) input")
+    click(browser, "#variants tr:not(.baseline) input")
+    assert browser.execute_script(own) == "var(--rest)"
+    used = "return document.querySelectorAll('#curves [stroke=\"var(--series-0)\"]').length"
+    assert browser.execute_script(used) == 0
+    click(browser, "#variants tr.baseline input")
+    assert browser.execute_script(own) == "var(--series-0)"
+
+
+def test_a_legend_names_each_variant_in_colour(browser):
+    entries = [item.text for item in browser.find_elements("css selector", "#curves .legend li")]
+    assert len(entries) == 6
+    assert "rule.update=accumulate neuron.tau=2.0 (baseline)" in entries
+    faded = "return [...document.querySelectorAll('#curves .faded')].length"
+    move = "document.querySelector('#curves .legend li').dispatchEvent(new PointerEvent(arguments[0]))"
+    browser.execute_script(move, "pointerenter")
+    assert browser.execute_script(faded) == 5
+    browser.execute_script(move, "pointerleave")
+    assert browser.execute_script(faded) == 0
+
+
+def test_parallel_coordinates_are_coloured_by_the_metric(browser, data):
+    strokes = browser.execute_script(
+        "return Object.fromEntries([...document.querySelectorAll('#parallel .series')]"
+        ".map(one => [one.dataset.variant, one.firstChild.getAttribute('stroke')]))"
+    )
+    chart = data["charts"]["parallel"]
+    low, high = min(chart["mean"]), max(chart["mean"])
+    shades = {
+        variant: f"var(--map-{round((mean - low) / (high - low) * 12)})"
+        for variant, mean in zip(chart["variant"], chart["mean"], strict=True)
+    }
+    assert strokes == shades
+    assert len(set(shades.values())) >= 4
+    bar = "return [...document.querySelectorAll('#parallel rect[fill]')].map(one => one.getAttribute('fill'))"
+    assert browser.execute_script(bar) == [f"var(--map-{shade})" for shade in range(13)]
+
+
+def test_pointing_at_a_line_of_parallel_coordinates_fades_the_others(browser, data):
+    from selenium.webdriver import ActionChains
+
+    chart = browser.find_element("css selector", "#parallel svg")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", chart)
+    x, y = browser.execute_script(
+        "const box = arguments[0].getBoundingClientRect();"
+        "const line = document.querySelector('#parallel .series path').getAttribute('d');"
+        "const points = line.match(/[\\d.]+/g).map(Number);"
+        "return [(points[0] + points[2]) / 2 - box.width / 2, (points[1] + points[3]) / 2 - box.height / 2]",
+        chart,
+    )
+    ActionChains(browser).move_to_element_with_offset(chart, round(x), round(y)).perform()
+    left = browser.execute_script(
+        "return [...document.querySelectorAll('#parallel .series:not(.faded)')].map(one => one.dataset.variant)"
+    )
+    chart = data["charts"]["parallel"]
+    worst = chart["variant"][chart["mean"].index(min(chart["mean"]))]  # drawn first
+    assert left == [worst]
+
+
+def test_layers_are_counted_from_one(browser):
+    ticks = "return [...document.querySelectorAll('#layers svg text')].map(one => one.textContent)"
+    texts = browser.execute_script(ticks)
+    assert {"1", "2", "3", "4", "spiking layer, from the input"} <= set(texts)
+    browser.find_element("css selector", "#layers .chart > svg").send_keys("\ue014")
+    assert "spiking layer 1 of 4: " in browser.find_element("css selector", "#layers .tip").text
 
 
 def test_values_by_pointer_and_by_keyboard(browser):
@@ -254,12 +354,3 @@ def test_choices_redraw(browser):
     assert {"1.25", "2", "4", "neuron.tau"} <= set(browser.execute_script(texts))
     browser.execute_script(select, "rule.update")
     assert {"accumulate", "online"} <= set(browser.execute_script(texts))
-
-
-def test_a_phone_sees_no_sideways_scrolling(browser):
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride", {"width": 375, "height": 800, "deviceScaleFactor": 2, "mobile": True}
-    )
-    wide = browser.execute_script("return document.documentElement.scrollWidth")
-    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    assert wide <= 375

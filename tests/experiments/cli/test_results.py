@@ -58,9 +58,14 @@ def test_the_baseline_can_be_chosen(ottt):
         (("--rule", "best-val"), "at the epoch of the best val/top1"),
         (("--rule", "paper"), "OPTIMISTIC"),
         (("--format", "latex"), "\\toprule"),
-        (("--format", "html"), "<thead>"),
+        (("--format", "html"), "<thead style="),
         (("--format", "md"), "| :--- |"),
         (("--format", "csv"), "seed_2"),
+        (("--format", "latex", "--caption", "100 %"), "\\caption{100 \\%}\n\\label{tab:demo}\n\\begin{tabular}"),
+        (("--format", "latex", "--caption", "x", "--label", "tab:own"), "\\label{tab:own}\n"),
+        (("--columns", "+95% interval"), "p (Holm)      95% interval\n"),
+        (("--columns", "label,mean", "--format", "csv"), "label,mean\nrule.update=accumulate neuron.tau=1.25,0.9"),
+        (("--effects", "--columns", "source,share", "--format", "md"), "| source | share |\n"),
     ],
 )
 def test_every_view_and_format(ottt, options, words):
@@ -82,11 +87,29 @@ def test_the_paper_rule_gives_the_best_epoch(ottt):
     [
         (("--effects", "--importance"), "error: options must ask for one table, got --effects, --importance\n"),
         (("--rows", "neuron.tau"), "error: --rows and --cols must be given together, got one\n"),
+        (("--caption", "x"), "error: --caption needs --format latex, got text\n"),
+        (("--format", "latex", "--label", "x"), "error: --label needs --caption, got 'x'\n"),
+        (
+            ("--format", "latex", "--caption", "x", "--label", "a}b"),
+            "error: --label must be letters, digits and the signs . : / _ + -, got 'a}b'\n",
+        ),
+        (
+            ("--effects", "--columns", "axis"),
+            "error: columns must be among source, df, share, 95% interval, F, p; got 'axis'\n",
+        ),
         (("--baseline", "neuron.tau"), "error: override must read key.path=value, got 'neuron.tau'\n"),
     ],
 )
 def test_mistakes_are_one_line(ottt, options, line):
     assert ottt("compare", "demo", *options) == (2, "", line)
+
+
+def test_chosen_columns_are_the_whole_table(ottt):
+    status, out, _ = ottt("compare", "demo", "--columns", "tau,test/top1,p")
+    assert status == 0
+    assert out.splitlines()[0].split() == ["tau", "test/top1", "±", "sd", "p", "(Holm)"]
+    rows = json.loads(ottt("compare", "demo", "--columns", "label,mean", "--format", "json")[1])["rows"]
+    assert [list(row) for row in rows] == [["label", "mean"]] * 6
 
 
 def test_a_view_refuses_a_baseline_that_it_would_ignore():

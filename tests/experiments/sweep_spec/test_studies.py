@@ -125,10 +125,10 @@ def test_surrogates_are_compared_at_equal_slope() -> None:
 
 
 def test_list_shows_them() -> None:
-    done = CliRunner().invoke(app, ["sweep", "list", "cifar10-t", "--json"])
+    done = CliRunner().invoke(app, ["sweep", "list", "--studies", "cifar10-t", "--json"])
     found = json.loads(done.stdout)["studies"]
     assert [study["name"] for study in found] == ["cifar10-tau", "cifar10-time-steps"]
     assert found[0]["trials"] == 3 * 4 * 6
-    text = CliRunner().invoke(app, ["sweep", "list", "cifar10-tau"]).stdout
+    text = CliRunner().invoke(app, ["sweep", "list", "--studies", "cifar10-tau"]).stdout
     assert f"cifar10-tau  (72 trials, {studies('cifar10-tau')[0].cost})" in text
     assert studies("no such study") == []
