@@ -4,13 +4,18 @@
 `unfused`   the same network, following the original method literally: every weighted layer runs twice per time step,
             kernels are standardised and the first layer is computed in every step.
 `jelly`     spikingjelly's OTTT (its VGG-WS, its OTTT neurons and its training loop).
+`original`  the code of the paper (https://github.com/pkuxmq/OTTT-SNN, seen at c15d5da), with the loop of its
+            `train_cifar.py`; where OTTT_ORIGINAL names its folder.
 `floor`     only the convolutions that the method needs: one forward and one backward per layer and time step, the
             first layer of a still image once, channels last.
 """
 
+import os
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -26,6 +31,8 @@ from ottt.loss import step_loss
 from ottt.models.base import Network
 from ottt.modules import Context, Conv2d, Linear, Spikes
 from ottt.rules import detached
+
+ORIGINAL = "OTTT_ORIGINAL"
 
 
 @dataclass(frozen=True)
@@ -158,6 +165,44 @@ def jelly(case: Case) -> Contestant:
         return torch.as_tensor(total)
 
     return Contestant(step, tuple(net.parameters()))
+
+
+def original(case: Case) -> Contestant:
+    if case.model not in ("vgg11_ws", "vgg11f_ws"):
+        raise ValueError(f"the original code has no network like {case.model}")
+    sys.path.insert(0, os.environ[ORIGINAL])
+    neuron, surrogate, vgg = map(import_module, ("modules.neuron", "modules.surrogate", "models.spiking_vgg"))
+    net = getattr(vgg, f"online_spiking_{case.model}")(
+        single_step_neuron=neuron.OnlineLIFNode,
+        tau=2.0,
+        surrogate_function=surrogate.Sigmoid(alpha=4.0),
+        track_rate=True,
+        grad_with_rate=True,
+        neuron_dropout=0.0,
+        v_reset=None,
+        c_in=3,
+        fc_hw=1,
+        num_classes=case.classes,
+    ).to(case.device)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
+    images, labels = case.inputs()
+    dtype = DTYPES[case.precision]
+
+    def step() -> Tensor:
+        total = torch.zeros((), device=case.device)
+        optimizer.zero_grad()
+        for t in range(case.time_steps):
+            with torch.autocast(case.device, dtype) if dtype is not None else nullcontext():
+                out = net(images, init=t == 0) if t == 0 else net(images)
+                loss = step_loss(out, labels, time_steps=case.time_steps, mse_weight=0.05)
+            loss.backward()
+            total += loss.detach()
+        optimizer.step()
+        return total
+
+    mine = ottt.build_model(case.config, data=case.data)
+    theirs, names = dict(net.named_parameters()), mine.reference_names()
+    return Contestant(step, tuple(theirs[names[name]] for name, _ in mine.named_parameters()))
 
 
 def floor(case: Case) -> Contestant:

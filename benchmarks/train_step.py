@@ -9,6 +9,7 @@ benchmarks/results/.
 
 import gc
 import json
+import os
 import platform
 import statistics
 import time
@@ -27,9 +28,20 @@ from benchmarks.contestants import Case
 from ottt.functional.precision import float32_products
 
 RESULTS = Path(__file__).parent / "results"
-CONTESTANTS = {name: getattr(contestants, name) for name in ("ours", "unfused", "jelly", "floor")}
-CASES = {"vgg11_ws": ("ours", "jelly", "floor"), "vgg11f_ws": ("ours", "unfused"), "nfresnet34": ("ours", "unfused")}
-LABELS = {"ours": "ours", "unfused": "unfused", "jelly": "spikingjelly's OTTT", "floor": "bare convolutions"}
+LABELS = {
+    "ours": "ours",
+    "unfused": "unfused",
+    "jelly": "spikingjelly's OTTT",
+    "original": "the original code",
+    "floor": "bare convolutions",
+}
+CONTESTANTS = {name: getattr(contestants, name) for name in LABELS}
+AT_HAND = ("original",) if contestants.ORIGINAL in os.environ else ()
+CASES: dict[str, tuple[str, ...]] = {
+    "vgg11_ws": ("ours", "jelly", *AT_HAND, "floor"),
+    "vgg11f_ws": ("ours", "unfused", *AT_HAND),
+    "nfresnet34": ("ours", "unfused"),
+}
 AGREES = 1e-4  # largest relative difference of the loss and of any parameter's gradient from ours
 AGREEMENT_STEPS, AGREEMENT_BATCH = 2, 4  # the more, the likelier that rounding decides whether a neuron fires
 SIZES = {"nfresnet34": 64}  # pixels; others 32

@@ -1,7 +1,6 @@
 """What the runner asks of machines: GPUs, storage, time, and the doctor that looks at it all."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -116,7 +115,7 @@ def test_measuring_runs_trials_and_says_what_it_could_not() -> None:
 
 
 def test_an_estimate_uses_the_epochs_that_were_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr("experiments.costs.estimate.usable_cores", lambda: 4)
     sweep = spec(axes={"neuron.tau": [1.25, 2.0], "T": [2, 3]}, seeds=2, base=SMALL)
     records = Results(tmp_path).records
     for trial in expand(sweep).trials:
