@@ -38,7 +38,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
-    here = Place(tmp_path_factory.mktemp("earlier"), cores=1)
+    here = Place(tmp_path_factory.mktemp("earlier"))
     with tarfile.open(ARCHIVE) as archive:
         archive.extractall(here.folder, filter="data")
     # Only this very code resumes what was left: other code begins a trial anew.
