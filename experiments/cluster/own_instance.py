@@ -64,11 +64,12 @@ def own_folder(environment: MutableMapping[str, str] = os.environ) -> Iterator[P
 def own_token(environment: MutableMapping[str, str] = os.environ) -> Iterator[None]:
     """In the context, Ray asks for a token that only this process and its children know.
 
-    By itself it keeps one in the home folder, which need not be writable. A token or mode that the user set stays.
+    By itself it keeps one in the home folder, which need not be writable. A token or mode that the user set stays. The
+    token stays in the environment: Ray reads it once, and would refuse another instance that this process starts.
     """
-    is_given = environment.get(TOKEN) or environment.get(TOKEN_PATH)
-    own = {} if is_given else {TOKEN: _token()}
-    with _changed(environment, {MODE: environment.get(MODE), **own}):  # Ray sets the mode
+    if not (environment.get(TOKEN) or environment.get(TOKEN_PATH)):
+        environment[TOKEN] = _token()
+    with _changed(environment, {MODE: environment.get(MODE)}):  # Ray sets the mode
         yield
 
 

@@ -118,10 +118,10 @@ def test_an_installed_plugin_is_loaded_when_its_name_is_used(tmp_path: Path, mon
     about.mkdir()
     written(about / "METADATA", "Metadata-Version: 2.1\nName: lab\nVersion: 1.0\n")
     written(about / "entry_points.txt", "[ottt.plugins]\nnetworks = installed_net\n")
-    built_in = ottt.load_config("digits")
-    assert plugins._loaded == {}
+    built_in, before = ottt.load_config("digits"), list(plugins._loaded)
+    assert "installed_net" not in before
     used = built_in.replace({"model.name": "tiny"})
-    assert list(plugins._loaded) == ["installed_net"]
+    assert list(plugins._loaded) == [*before, "installed_net"]
     assert used.effective()["plugins"] == [plugins.load_plugin("installed_net").digest]
     assert "plugins" not in built_in.effective()
 

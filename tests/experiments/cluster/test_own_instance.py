@@ -92,12 +92,31 @@ def test_a_token_of_the_user_stays() -> None:
     with own_token(environment):
         assert len(environment["RAY_AUTH_TOKEN"]) == 64
         environment["RAY_AUTH_MODE"] = "token"  # as Ray does
-    assert environment == {}
+        token = environment["RAY_AUTH_TOKEN"]
+    assert environment == {"RAY_AUTH_TOKEN": token}  # for the next instance of this process
     for given in ({"RAY_AUTH_TOKEN": "mine"}, {"RAY_AUTH_TOKEN_PATH": "/a", "RAY_AUTH_MODE": "disabled"}):
         environment = dict(given)
         with own_token(environment):
             assert environment == given
         assert environment == given
+
+
+AFTERWARDS = """\
+import logging, ray
+from experiments.cluster.nodes import connected, resources
+
+with connected():
+    first = resources()["CPU"]
+ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
+print(first, ray.is_initialized())
+ray.shutdown()
+"""
+
+
+def test_after_a_sweep_the_process_can_start_ray_by_itself(here: Place) -> None:
+    command = [*here.command()[:4], "-c", AFTERWARDS]  # python, on one core
+    done = subprocess.run(command, cwd=here.folder, env=here.environment(), capture_output=True, text=True, timeout=240)
+    assert (done.returncode, done.stdout.split()) == (0, ["1.0", "True"]), done.stderr
 
 
 def test_a_temporary_folder_with_a_long_path(here: Place, tmp_path: Path) -> None:

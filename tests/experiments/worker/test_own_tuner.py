@@ -17,6 +17,7 @@ from ray.tune.schedulers import ASHAScheduler, PopulationBasedTraining
 
 import experiments
 import ottt
+from experiments.cluster.own_instance import own_token
 from ottt.training.checkpoint import read_checkpoint
 from tests.experiments.commands import ROOT, Place
 from tests.experiments.faults import KILLED, TRAINER, after_import
@@ -33,9 +34,10 @@ def own_ray() -> Iterator[None]:
         patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("PYTHONPATH", str(ROOT))
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
-        yield
-        ray.shutdown()
+        with own_token():  # Ray reads its token once in a process, and other tests may have come before
+            ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
+            yield
+            ray.shutdown()
 
 
 @pytest.fixture
@@ -172,14 +174,19 @@ def test_the_tuner_the_command_and_a_sweep_train_the_same_trial(fit: Fit, tmp_pa
 
 
 SCRIPT = """\
-import os, sys
+import json, os, sys
 from pathlib import Path
 from ray import tune
 import experiments
 
 storage, then = Path(sys.argv[1]), sys.argv[2]
 
-class Kill(tune.Callback):
+class Watch(tune.Callback):
+    # Tune copies its own files of results to the storage now and then, so a kill can cost some of them.
+    def on_trial_result(self, iteration, trials, trial, result, **info):
+        with open(storage / "results.jsonl", "a") as file:
+            file.write(json.dumps({"tau": trial.config["neuron.tau"], "result": result}, default=str) + "\\n")
+
     def on_step_begin(self, iteration, trials, **info):
         if not os.path.exists(os.environ["OTTT_GATE"]):
             return
@@ -197,12 +204,12 @@ else:
         run_config=tune.RunConfig(
             name="run",
             storage_path=str(storage),
-            callbacks=[Kill()],
+            callbacks=[Watch()],
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, num_to_keep=2),
         ),
     )
 for result in tuner.fit():
-    print("result", result.path, result.metrics["iterations_since_restore"], result.config["neuron.tau"])
+    print("result", result.metrics["iterations_since_restore"], result.config["neuron.tau"])
 """
 # In the third epoch every trial waits while there is a gate.
 WAIT = after_import(
@@ -240,9 +247,10 @@ def test_a_killed_script_goes_on_elsewhere_to_the_same_numbers(tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     lines = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("result ")]
     assert len(lines) == 2
-    for path, trained, tau in lines:
+    told = [json.loads(line) for line in (tmp_path / "storage" / "results.jsonl").read_text("utf-8").splitlines()]
+    for trained, tau in lines:
         whole = ottt.train(ottt.load_config(here / "mine.yaml", [f"neuron.tau={tau}"])).history
-        epochs = [json.loads(line) for line in (Path(path) / "result.json").read_text(encoding="utf-8").splitlines()]
+        epochs = [one["result"] for one in told if one["tau"] == float(tau)]
         assert [epoch["epoch"] for epoch in epochs] == [1, 2, 3, 4]
         assert [numbers(epoch) for epoch in epochs] == [numbers(metrics) for metrics in whole]
         assert int(trained) == 2  # the two epochs of the checkpoint are not trained again
