@@ -21,7 +21,7 @@ KILL = "ray.tune.execution.tune_controller:TuneController._on_training_result:3"
 def run(place: Place, text: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = place.environment() | {"HOME": str(place.folder), "OMP_NUM_THREADS": "1"} | variables
     return subprocess.run(
-        [sys.executable, "-c", text], cwd=place.folder, env=environment, capture_output=True, text=True, timeout=500
+        [sys.executable, "-c", text], cwd=place.folder, env=environment, capture_output=True, text=True, timeout=900
     )
 
 

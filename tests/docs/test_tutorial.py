@@ -33,7 +33,7 @@ def follow(page: str, place: Place) -> None:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=500,
+            timeout=900,
         )
         assert done.returncode == 0, done.stderr
 
@@ -46,7 +46,7 @@ def run_all(block: Block, place: Place) -> None:
         assert done.stdout, command
 
 
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(3000)
 def test_tutorial_then_cookbook(tmp_path: Path) -> None:
     place = Place(tmp_path, cores=1)
     follow("tutorial.md", place)

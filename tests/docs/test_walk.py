@@ -94,7 +94,7 @@ def test_every_page_with_commands_is_listed() -> None:
     assert with_commands == {*WALK, *FOLLOWED, *RECORDS}
 
 
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(3000)
 def test_walk(tmp_path: Path) -> None:
     place = Place(tmp_path, variables={"HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}, cores=1)
     done: set[str] = set()
@@ -146,6 +146,6 @@ def in_place(text: str, place: Place) -> str:
 
 def run(place: Place, command: list[str]) -> None:
     done = subprocess.run(
-        command, cwd=place.folder, env=place.environment(), capture_output=True, text=True, timeout=400
+        command, cwd=place.folder, env=place.environment(), capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, f"{command[-1]}\n{done.stdout}{done.stderr}"

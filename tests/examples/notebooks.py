@@ -30,7 +30,7 @@ def executed(path: Path, folder: Path) -> NotebookNode:
             notebook,
             kernel_name=KERNEL,
             config=Config(KernelManager={"transport": "ipc", "ip": str(own / "socket")}),
-            timeout=240,
+            timeout=900,
             record_timing=False,
             resources={"metadata": {"path": str(folder)}},
         ).execute()

@@ -60,7 +60,7 @@ class Place:
             env=self.environment(*paths),
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=900,
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:

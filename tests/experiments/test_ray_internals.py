@@ -140,5 +140,5 @@ def test_a_worker_and_a_driver_start_without_any_of_them() -> None:
         "import experiments.worker.trainable, experiments.cluster.nodes, experiments.cluster.launcher;"
         "print(experiments.worker.trainable.is_leaving())"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr

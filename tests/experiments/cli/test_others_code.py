@@ -61,7 +61,7 @@ def command(*arguments: str) -> list[str]:
 
 
 def ottt(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=300)
+    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=900)
 
 
 @pytest.mark.usefixtures("folder")

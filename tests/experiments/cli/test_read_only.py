@@ -53,7 +53,7 @@ def as_nobody(*command: str, cwd: Path, temporary: Path) -> subprocess.Completed
     own = {"HOME": "/", "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary), "PYTHONDONTWRITEBYTECODE": "1"}
     become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs"]
     become += [f"--inh-caps=-all,+{READER}", f"--ambient-caps=-all,+{READER}", f"--bounding-set=-all,+{READER}"]
-    return subprocess.run([*become, *command], cwd=cwd, env=kept | own, capture_output=True, text=True, timeout=300)
+    return subprocess.run([*become, *command], cwd=cwd, env=kept | own, capture_output=True, text=True, timeout=900)
 
 
 @pytest.fixture(scope="module")

@@ -70,7 +70,7 @@ def test_reading_commands_print_in_any_encoding(done: Place, encoding: str, word
     variables, sign = ENCODINGS[encoding]
     inherited = {name: value for name, value in done.environment().items() if not name.startswith(("LC_", "PYTHONIO"))}
     shown = subprocess.run(
-        done.command(*words), cwd=done.folder, env=inherited | variables, capture_output=True, check=False, timeout=240
+        done.command(*words), cwd=done.folder, env=inherited | variables, capture_output=True, check=False, timeout=900
     )
     assert shown.returncode == 0, shown.stderr
     assert b"Error" not in shown.stderr

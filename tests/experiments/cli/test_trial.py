@@ -15,7 +15,7 @@ TINY = ("digits", "model.width=0.25", "T=2", "epochs=2", "batch_size=256", "devi
 
 def run(*arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "experiments.cli", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == status, done.stderr
     return done
 

@@ -56,5 +56,5 @@ def test_a_missing_source_is_one_line(tmp_path: Path) -> None:
 def test_concurrent_processes_copy_once(source: Path, tmp_path: Path) -> None:
     words = [sys.executable, "-m", "experiments.cli", "cluster", "fetch", str(source), "--to", str(tmp_path / "own")]
     asking = [subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    said = sorted(process.communicate(timeout=240)[0].split(": ")[1].split(" copied")[0] for process in asking)
+    said = sorted(process.communicate(timeout=900)[0].split(": ")[1].split(" copied")[0] for process in asking)
     assert said == ["0", "2"]

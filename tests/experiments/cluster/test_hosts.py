@@ -24,7 +24,7 @@ from tests.experiments.run.test_kill import WATCH
 
 pytestmark = [
     pytest.mark.skipif(why_not() is not None, reason=why_not() or ""),
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1800),
 ]
 
 EPOCHS, TRIALS = 6, 8
@@ -168,7 +168,7 @@ class Sweep:
         self.gate.unlink()
 
     def check(self, driver: "subprocess.Popen[str]", alone: dict[str, Any]) -> None:
-        driver.wait(timeout=400)
+        driver.wait(timeout=900)
         assert driver.returncode == 0, self.said()
         assert {status for status, _ in alone.values()} == {Status.FINISHED}
         assert numbers(self.results) == alone
@@ -264,7 +264,7 @@ def test_few_trials_take_a_gpu_each(cluster: Cluster, tmp_path: Path) -> None:
     driver = sweep.start("seeds=2", "epochs=2", "resources.gpu=0.25")  # Ray alone puts two on one GPU
     with sweep.midway():
         until(lambda: len(sweep.places()) == 4 * 2, sweep.said)
-    driver.wait(timeout=400)
+    driver.wait(timeout=900)
     assert driver.returncode == 0, sweep.said()
     assert Counter(sweep.places()) == Counter({(host, gpu): 2 for host in ("one", "two") for gpu in ("0", "1")})
     assert "note: 4 trials leave GPUs free: they take 1 GPU each, not 0.25" in sweep.said()

@@ -32,7 +32,7 @@ class Kept:
 
     def script(self, word: str) -> subprocess.CompletedProcess[str]:
         words = ["bash", str(SCRIPT), word, str(self.folder)]
-        return subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=240)
+        return subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=900)
 
     def watcher(self) -> int:
         return int((self.folder / "watch.pid").read_text(encoding="utf-8"))
@@ -72,7 +72,7 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
     made.script("stop")
     watcher = made.watcher()
     with suppress(TimeoutError):
-        until(lambda: not is_alive(watcher), "the watcher still runs", seconds=30)
+        until(lambda: not is_alive(watcher), "the watcher still runs", seconds=900)
     with suppress(ProcessLookupError):
         os.kill(watcher, signal.SIGKILL)
 

@@ -115,7 +115,7 @@ ray.shutdown()
 
 def test_after_a_sweep_the_process_can_start_ray_by_itself(here: Place) -> None:
     command = [*here.command()[:4], "-c", AFTERWARDS]  # python, on one core
-    done = subprocess.run(command, cwd=here.folder, env=here.environment(), capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, cwd=here.folder, env=here.environment(), capture_output=True, text=True, timeout=900)
     assert (done.returncode, done.stdout.split()) == (0, ["1.0", "True"]), done.stderr
 
 
@@ -136,10 +136,10 @@ def test_ray_leaves_nothing_behind(short: Path, tmp_path: Path) -> None:
     gate.touch()
     here = replace(here, variables={**here.variables, "OTTT_GATE": str(gate), "TMPDIR": str(short)})
     driver = here.start("sweep", "run", "killed.yaml")
-    assert until(lambda: len(watched(here)) == 2, seconds=120)
+    assert until(lambda: len(watched(here)) == 2, seconds=900)
     assert len(list(short.glob(f"{PREFIX}*/session_*"))) == 2  # one, and Ray's link to the latest
     kill(driver.pid)
-    driver.communicate(timeout=60)
+    driver.communicate(timeout=900)
     assert len(list(short.glob(f"{PREFIX}*"))) == 1
     gate.unlink()
     done = here.ottt("sweep", "run", "killed.yaml")
@@ -165,7 +165,7 @@ def test_another_user_without_a_home(here: Place, tmp_path: Path, home: str | No
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["finished"] == 1

@@ -13,7 +13,7 @@ from experiments.results.trial_records import TrialRecords
 from ottt.schema import Status
 from tests.experiments.cluster.lab import PORT, Host, lab, until, why_not
 
-pytestmark = [pytest.mark.skipif(why_not() is not None, reason=why_not() or ""), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.skipif(why_not() is not None, reason=why_not() or ""), pytest.mark.timeout(1800)]
 
 HEAD = "ray.head.default"  # its name in Ray's fake cloud
 TRIALS = 8
@@ -86,7 +86,7 @@ def test_pending_trials_start_workers_and_idle_workers_end(head: Host, tmp_path:
     try:
         until(lambda: workers() == 2 or driver.poll() is not None, "the demand of 8 half GPUs started no two workers")
         assert driver.poll() is None, driver.communicate()
-        _, said = driver.communicate(timeout=400)
+        _, said = driver.communicate(timeout=900)
     finally:
         driver.kill()
     assert driver.returncode == 0, said

@@ -35,7 +35,7 @@ needs_root = pytest.mark.skipif(
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="needs shellcheck")
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_shellcheck_finds_nothing(script: Path) -> None:
-    done = subprocess.run(["shellcheck", str(script)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["shellcheck", str(script)], capture_output=True, text=True, timeout=900)
     assert (done.returncode, done.stdout) == (0, "")
 
 
@@ -82,7 +82,7 @@ def sbatch(folder: Path, *arguments: str, prefix: list[str] = ISOLATED) -> subpr
         env=inherited | slurm,
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=900,
     )
 
 

@@ -122,7 +122,7 @@ def finished(here: Place) -> bool:
 def test_a_sweep_waits_for_room_and_loses_nothing(here: Place, expected: dict[str, list[Any]]) -> None:
     with paused(here) as driver:
         with_room(here)
-        output = driver.communicate(timeout=240)[1]
+        output = driver.communicate(timeout=900)[1]
     assert driver.returncode == 0, output
     assert "there is room again: the sweep continues" in output
     assert finished(here)
@@ -132,7 +132,7 @@ def test_a_sweep_waits_for_room_and_loses_nothing(here: Place, expected: dict[st
 def test_ctrl_c_ends_the_wait_for_room(here: Place, expected: dict[str, list[Any]]) -> None:
     with paused(here) as driver:
         driver.send_signal(signal.SIGINT)
-        output = driver.communicate(timeout=240)[1]
+        output = driver.communicate(timeout=900)[1]
     assert driver.returncode == 130, output
     assert output.splitlines()[-1].startswith("interrupted: 0 of 2 trials done; to resume: ")
     assert max(map(len, output.splitlines())) < 200, output

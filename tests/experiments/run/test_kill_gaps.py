@@ -83,7 +83,7 @@ def test_two_drivers_that_start_together_train_an_interrupted_trial_once(tmp_pat
     (tmp_path / "other.yaml").write_text(other, encoding="utf-8")
     assert run(here, f"{RECORDS}.append:2").returncode == KILLED
     both = [here.start("sweep", "run", name) for name in ("spec.yaml", "other.yaml")]
-    said = [process.communicate(timeout=240)[1] for process in both]
+    said = [process.communicate(timeout=900)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     (trial,) = here.statuses()
     assert [epoch.epoch for epoch in here.records.epochs(trial)] == [1, 2]

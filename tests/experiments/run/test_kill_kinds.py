@@ -57,7 +57,7 @@ def content(here: Place) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.timeout(120 * (KILLS + 2))
+@pytest.mark.timeout(400 * (KILLS + 2))
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_killed_driver_changes_no_decision(kind: str, tmp_path: Path, empty_store: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"

@@ -248,7 +248,7 @@ def test_another_shell_watches_and_stops_a_sweep(tmp_path: Path, empty_store: Pa
     assert stopped.returncode == 0, stopped.stderr
     assert stopped.stdout == f"stopped: 0 of 4 trials done; to resume: {PROGRAM} sweep resume tiny\n"
     assert stopped.stderr == "asked: waiting for the running epochs\n"
-    _, said = driver.communicate(timeout=60)
+    _, said = driver.communicate(timeout=900)
     assert driver.returncode == 130
     assert said.splitlines()[-1].startswith(
         f"interrupted: 0 of 4 trials done; to resume: {PROGRAM} sweep run tiny.yaml"
@@ -268,7 +268,7 @@ def test_another_shell_watches_and_stops_a_sweep(tmp_path: Path, empty_store: Pa
         time.sleep(0.05)
     assert left.poll() is None
     left.send_signal(signal.SIGTERM)  # to the driver alone, as a batch system does
-    left.communicate(timeout=60)
+    left.communicate(timeout=900)
     assert left.returncode == 130
     assert set(here.statuses().values()) == {Status.INTERRUPTED}
 
@@ -280,7 +280,7 @@ def test_ctrl_c_records_what_is_done_and_the_next_run_goes_on(tmp_path: Path, em
     while len(here.statuses()) < 3 and process.poll() is None:  # the third starts when the first has ended
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=900)
     assert process.returncode == 130, said
     done = sum(status is Status.FINISHED for status in here.statuses().values())
     assert 1 <= done < 4

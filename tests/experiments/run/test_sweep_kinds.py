@@ -87,7 +87,7 @@ def test_a_population_survives_its_driver_and_gives_what_its_schedules_give_alon
     driver = killed.start("sweep", "run", "pbt.yaml")
     until(lambda: killed.epochs() > 8 * 3 or driver.poll() is not None)  # a copy may be under way
     kill(driver.pid)
-    driver.communicate(timeout=60)
+    driver.communicate(timeout=900)
     resumed = killed.ottt("sweep", "resume", "pbt")
     assert resumed.returncode == 0, resumed.stderr
     assert numbers(killed) == numbers(whole)
@@ -139,7 +139,7 @@ def test_two_sweeps_at_once_train_what_they_share_once(tmp_path: Path, empty_sto
         (tmp_path / f"{name}.yaml").write_text(SHARED.replace("NAME", name), encoding="utf-8")
     began = time.time()
     drivers = [here.start("sweep", "run", f"{name}.yaml") for name in ("one", "two")]
-    said = [driver.communicate(timeout=240)[1] for driver in drivers]
+    said = [driver.communicate(timeout=900)[1] for driver in drivers]
     assert [driver.returncode for driver in drivers] == [0, 0], said
     found = records(here)
     assert len(found) == 6

@@ -41,7 +41,7 @@ def run(command: Path, folder: Path, results: Path, variables: Mapping[str, str]
     (results.parent / "spec.yaml").write_text(SPEC, encoding="utf-8")
     words = [sys.executable, str(command), "sweep", "run", str(results.parent / "spec.yaml"), "--results", str(results)]
     return subprocess.run(
-        words, cwd=folder, env=kept | dict(variables or {}), capture_output=True, text=True, timeout=240
+        words, cwd=folder, env=kept | dict(variables or {}), capture_output=True, text=True, timeout=900
     )
 
 
@@ -145,7 +145,7 @@ def test_a_deleted_folder_is_refused_in_one_line(command: Path, tmp_path: Path) 
     gone = tmp_path / "gone"
     gone.mkdir()
     shell = f"cd {gone} && rmdir {gone} && exec {sys.executable} {command} sweep list"
-    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=900)
     assert done.returncode == 2
     assert (
         done.stderr.splitlines()[-1]

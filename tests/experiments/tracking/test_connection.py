@@ -33,7 +33,7 @@ def test_processes_that_open_a_new_store_together_all_succeed(tmp_path: Path) ->
         )
         for _ in range(3)
     ]
-    said = [process.communicate(timeout=100) for process in opening]
+    said = [process.communicate(timeout=900) for process in opening]
     assert [process.returncode for process in opening] == [0, 0, 0], said
     assert [out.strip() for out, _ in said] == [b"1", b"1", b"1"]
     with closing(sqlite3.connect(store)) as connection:
@@ -55,5 +55,5 @@ def test_a_process_that_is_killed_while_it_makes_a_store_leaves_nothing_in_the_w
     process.communicate()
     assert not store.exists()
     assert list((tmp_path / "cache" / "ottt").glob("mlflow*")) == []
-    again = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    again = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert (again.returncode, again.stdout.strip()) == (0, "1"), again.stderr

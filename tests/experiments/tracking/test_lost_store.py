@@ -60,7 +60,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
     def wait(count: int) -> None:
         for _ in range(count):
-            assert done.acquire(timeout=120)
+            assert done.acquire(timeout=900)
 
     return wait
 

@@ -192,7 +192,7 @@ def test_the_printed_command_opens_the_sweeps_own_store(empty_store: Path, tmp_p
         answer = _answer(Request(address, headers={"Authorization": f"Basic {user}"}), server)
         if auth:
             with pytest.raises(HTTPError, match="401"):
-                urlopen(address, timeout=60)
+                urlopen(address, timeout=900)
             assert mode(folder / "mlflow-users.db") == mode(folder / "mlflow-users.ini") == 0o600
     finally:
         os.killpg(server.pid, signal.SIGKILL)
@@ -207,7 +207,7 @@ def _answer(request: Request, server: subprocess.Popen[bytes]) -> bytes:
     while time.monotonic() < end:
         assert server.poll() is None
         try:
-            with urlopen(request, timeout=60) as response:
+            with urlopen(request, timeout=900) as response:
                 return bytes(response.read())
         except HTTPError:
             raise

@@ -238,7 +238,7 @@ def test_a_killed_script_goes_on_elsewhere_to_the_same_numbers(tmp_path: Path) -
 
     def run(folder: Path, then: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", SCRIPT, str(tmp_path / "storage"), then]
-        return subprocess.run(command, cwd=folder, env=place.environment(), capture_output=True, text=True, timeout=240)
+        return subprocess.run(command, cwd=folder, env=place.environment(), capture_output=True, text=True, timeout=900)
 
     killed = run(here, "begin")
     assert killed.returncode == KILLED, killed.stderr

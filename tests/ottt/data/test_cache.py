@@ -50,7 +50,7 @@ def entries(root: Path) -> list[Path]:
 
 def test_concurrent_processes_share_one_build(tmp_path: Path) -> None:
     processes = [start(tmp_path, 0.5) for _ in range(3)]
-    printed = {process.communicate(timeout=60)[0] for process in processes}
+    printed = {process.communicate(timeout=900)[0] for process in processes}
     assert [process.returncode for process in processes] == [0, 0, 0]
     assert len(printed) == 1
     assert printed.pop().startswith("66.0 2 ")
