@@ -51,6 +51,8 @@ class Place:
     def environment(self, *paths: Path) -> dict[str, str]:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "OTTT", "RAY"))}
         own = [] if self.modules is None else [self.modules]
+        # By itself Ray lets its workers wait for all other processes, and tests run beside each other.
+        inherited["RAY_worker_niceness"] = "0"
         return inherited | self.variables | {"PYTHONPATH": os.pathsep.join(map(str, (*paths, *own, ROOT)))}
 
     def ottt(self, *arguments: str, paths: tuple[Path, ...] = ()) -> subprocess.CompletedProcess[str]:
