@@ -15,69 +15,72 @@ from ottt.functional.surrogate import Factor
 from ottt.functional.weight import standardize
 from ottt.modules.context import Context
 from ottt.modules.neuron import Neuron, NeuronParameters
-from ottt.modules.weighted import Conv2d, Linear
+from ottt.modules.weighted import Conv2d, Linear, Synapse
 
 
-class FusedConv2d(Conv2d):
+class _OfTrials(Synapse):
+    """A weighted layer whose parameters are those of its members, the same layer of each trial."""
+
+    members: tuple[Synapse, ...]
+
+    def _take(self, members: Sequence[Synapse]) -> None:
+        nn.Module.__init__(self)  # without parameters of its own
+        self.members, self.scale = tuple(members), members[0].scale
+
+    @property
+    def exact(self) -> torch.dtype:
+        """See `Synapse.exact`."""
+        return self.members[0].exact
+
+    def operands(self, context: Context, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """See `Synapse.operands`."""
+        bias = context.shared((self, "bias"), lambda: self.together([one.bias for one in self.members]))
+        return self.lowered(context.shared(self, self.kernel), bias, context, dtype)
+
+    def together(self, parameters: Sequence[Tensor]) -> Tensor:
+        """One tensor of a parameter of all trials."""
+        raise NotImplementedError
+
+    def extra_repr(self) -> str:
+        """The fused layers."""
+        return f"{len(self.members)} x ({self.members[0].extra_repr()})"
+
+
+class FusedConv2d(_OfTrials, Conv2d):
     """Convolution [B,nC,H,W] -> [B,nF,H',W'] with a group, or as many as they have, for each trial."""
 
-    members: tuple[Conv2d, ...]
-
     def __init__(self, members: Sequence[Conv2d]) -> None:
-        nn.Module.__init__(self)  # the parameters are those of its members
-        self.members, self.scale = tuple(members), members[0].scale
+        self._take(members)
         first = members[0]
         self.stride, self.padding, self.groups = first.stride, first.padding, first.groups * len(members)
         self._skips_pixels, self._inner_stride = first._skips_pixels, first._inner_stride
 
-    @property
-    def exact(self) -> torch.dtype:
-        """See `Synapse.exact`."""
-        return self.members[0].exact
-
-    def extra_repr(self) -> str:
-        """The fused layers."""
-        return f"{len(self.members)} x ({self.members[0].extra_repr()})"
+    def together(self, parameters: Sequence[Tensor]) -> Tensor:
+        """Along the output channels, [nF,...]."""
+        return torch.cat(tuple(parameters))
 
     def kernel(self) -> Tensor:
         """The kernels as the trials apply them, [nF,C/groups,K,K]."""
-        weight, gains = torch.cat([one.weight for one in self.members]), [one.gain for one in self.members]
-        if gains[0] is not None:
-            return standardize(weight, self.scale * torch.cat([gain for gain in gains if gain is not None]))
+        weight = self.together([one.weight for one in self.members])
+        gains = [one.gain for one in self.members if one.gain is not None]
+        if gains:
+            return standardize(weight, self.scale * self.together(gains))
         return self.scale * weight
 
-    def operands(self, context: Context, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """See `Synapse.operands`."""
-        bias = context.shared((self, "bias"), lambda: torch.cat([one.bias for one in self.members]))
-        return self.lowered(context.shared(self, self.kernel), bias, context, dtype)
 
-
-class FusedLinear(Linear):
-    """Fully connected layers side by side, [B,nN] -> [B,nM]."""
-
-    members: tuple[Linear, ...]
+class FusedLinear(_OfTrials, Linear):
+    """Fully connected layers side by side, [B,nN] -> [B,nM]; the bias is [n,M]."""
 
     def __init__(self, members: Sequence[Linear]) -> None:
-        nn.Module.__init__(self)  # as above
-        self.members, self.scale = tuple(members), members[0].scale
+        self._take(members)
 
-    @property
-    def exact(self) -> torch.dtype:
-        """See `Synapse.exact`."""
-        return self.members[0].exact
-
-    def extra_repr(self) -> str:
-        """The fused layers."""
-        return f"{len(self.members)} x ({self.members[0].extra_repr()})"
+    def together(self, parameters: Sequence[Tensor]) -> Tensor:
+        """With a leading dimension, [n,...]."""
+        return torch.stack(tuple(parameters))
 
     def kernel(self) -> Tensor:
         """The kernels as the trials apply them, [n,M,N]."""
-        return self.scale * torch.stack([one.weight for one in self.members])
-
-    def operands(self, context: Context, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """See `Synapse.operands`; the bias is [n,M]."""
-        bias = context.shared((self, "bias"), lambda: torch.stack([one.bias for one in self.members]))
-        return self.lowered(context.shared(self, self.kernel), bias, context, dtype)
+        return self.scale * self.together([one.weight for one in self.members])
 
     def apply_plain(self, x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
         """See `Synapse.apply_plain`."""

@@ -17,21 +17,12 @@ from ottt.training.divergence import Diverged
 from ottt.training.fused import FusedTrainer, Outcome
 from ottt.training.optim import build_optimizer
 from ottt.training.trainer import Trainer
+from tests.ottt.test_other_device import RULES as ALL_RULES
 
 TOLERANCE = 1e-9
 BATCH, STEPS = 3, 3
 
-RULES = {
-    "ottt": [],
-    "ottt online": ["rule.update=online"],
-    "sltt": ["rule.name=sltt"],
-    "sltt online": ["rule.name=sltt", "rule.update=online"],
-    "ndot": ["rule.name=ndot"],
-    "ndot online": ["rule.name=ndot", "rule.update=online"],
-    "sltt_k": ["rule.name=sltt_k", "rule.k=1"],
-    "bptt": ["rule.name=bptt"],
-    "tbptt": ["rule.name=tbptt", "rule.k=2"],
-}
+RULES = ALL_RULES | {"tbptt": ["rule.name=tbptt", "rule.k=2"]}  # which here has more than two steps
 NETWORKS = {
     "small": ["model.width=0.25"],
     "frames": ["data.name=digits_dvs", "model.width=0.25"],
