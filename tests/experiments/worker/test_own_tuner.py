@@ -28,6 +28,16 @@ IDLE = 1e-9  # learning rate with which nothing is learnt
 Fit = Callable[..., tune.ResultGrid]
 
 
+class Told(tune.Callback):
+    """The results of every trial as Tune received them: its own files of them come to the storage later."""
+
+    def __init__(self) -> None:
+        self.of_trial: dict[str, list[dict[str, Any]]] = {}
+
+    def on_trial_result(self, *place: Any, trial: Any, result: dict[str, Any], **more: Any) -> None:
+        self.of_trial.setdefault(trial.trial_id, []).append(result)
+
+
 @pytest.fixture(scope="module")
 def own_ray() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
@@ -41,7 +51,12 @@ def own_ray() -> Iterator[None]:
 
 
 @pytest.fixture
-def fit(own_ray: None, tmp_path: Path) -> Fit:
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def fit(own_ray: None, told: Told, tmp_path: Path) -> Fit:
     """Runs the trials of a space, and keeps a checkpoint of every epoch."""
 
     def run(space: dict[str, Any], trainable: type = experiments.Trainable, **config: Any) -> tune.ResultGrid:
@@ -53,6 +68,7 @@ def fit(own_ray: None, tmp_path: Path) -> Fit:
                 name="run",
                 storage_path=str(tmp_path),
                 verbose=0,
+                callbacks=[told],
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1),
             ),
         ).fit()
@@ -76,16 +92,16 @@ def alone(settings: dict[str, Any]) -> list[dict[str, float]]:
     return [numbers(metrics) for metrics in ottt.train(config).history]
 
 
-def history(result: tune.Result) -> list[dict[str, float]]:
-    lines = (Path(result.path) / "result.json").read_text(encoding="utf-8").splitlines()
-    return [numbers(json.loads(line)) for line in lines]
+def history(told: Told, result: tune.Result) -> list[dict[str, float]]:
+    assert result.metrics is not None
+    return [numbers(epoch) for epoch in told.of_trial[result.metrics["trial_id"]]]
 
 
 def of_lr(results: tune.ResultGrid, lr: float) -> tune.Result:
     return next(result for result in results if result.config is not None and result.config["optim.lr"] == lr)
 
 
-def test_asha_stops_a_trial_and_the_worker_takes_the_next(fit: Fit) -> None:
+def test_asha_stops_a_trial_and_the_worker_takes_the_next(fit: Fit, told: Told) -> None:
     asha = ASHAScheduler(time_attr="epoch", metric="val/loss", mode="min", grace_period=1, reduction_factor=2, max_t=9)
     plugin = os.path.relpath(ROOT / "examples" / "gratings.py")  # found where the script is, not in Tune's folders
     space = {"optim.lr": tune.grid_search([0.2, IDLE, 0.1]), "plugins": [plugin]}
@@ -95,7 +111,7 @@ def test_asha_stops_a_trial_and_the_worker_takes_the_next(fit: Fit) -> None:
     assert (stopped.metrics["epoch"], stopped.metrics["training_iteration"]) == (1, 1)
     best = of_lr(results, 0.2)
     assert best.metrics["val/worst_class"] < best.metrics["val/top1"]
-    without = [{key: one for key, one in epoch.items() if "worst_class" not in key} for epoch in history(best)]
+    without = [{key: one for key, one in epoch.items() if "worst_class" not in key} for epoch in history(told, best)]
     assert without == alone({"optim.lr": 0.2})
     assert len({result.metrics["pid"] for result in results}) == 1
     for result in results:
@@ -103,7 +119,7 @@ def test_asha_stops_a_trial_and_the_worker_takes_the_next(fit: Fit) -> None:
         assert read_checkpoint(Path(result.checkpoint.path))["epoch"] == result.metrics["epoch"]
 
 
-def test_a_copy_goes_on_from_the_state_of_the_better_trial(fit: Fit) -> None:
+def test_a_copy_goes_on_from_the_state_of_the_better_trial(fit: Fit, told: Told) -> None:
     """As one trial whose learning rate changes would: bit for bit, so weights, momentum and order of samples are it."""
     population = PopulationBasedTraining(
         time_attr="epoch",
@@ -117,10 +133,11 @@ def test_a_copy_goes_on_from_the_state_of_the_better_trial(fit: Fit) -> None:
     results = fit({"optim.lr": tune.grid_search([0.2, IDLE])}, scheduler=population, reuse_actors=True)
     assert not results.errors
     good, copy = of_lr(results, 0.2), of_lr(results, 0.15)
-    assert history(good) == alone({"optim.lr": 0.2})
+    assert history(told, good) == alone({"optim.lr": 0.2})
     after = alone({"optim.lr": 0.2, "schedule.changes": "optim.lr=0.15 after 2"})[2]
-    assert history(copy)[0] == alone({"optim.lr": IDLE})[0]
-    assert (copy.metrics["epoch"], history(copy)[-1]) == (3, after)  # Tune can leave out the result that it compared
+    assert history(told, copy)[0] == alone({"optim.lr": IDLE})[0]
+    # Tune can leave out the result that it compared.
+    assert (copy.metrics["epoch"], history(told, copy)[-1]) == (3, after)
     assert after["optim/lr"] == pytest.approx(0.15 * 0.25)  # the cosine's place after two of three epochs
     assert copy.checkpoint is not None
     written = read_checkpoint(Path(copy.checkpoint.path))["config"]
@@ -149,7 +166,7 @@ def test_a_trial_with_a_wrong_value_ends_with_its_line_and_others_train(fit: Fit
     )
 
 
-def test_the_tuner_the_command_and_a_sweep_train_the_same_trial(fit: Fit, tmp_path: Path) -> None:
+def test_the_tuner_the_command_and_a_sweep_train_the_same_trial(fit: Fit, told: Told, tmp_path: Path) -> None:
     settings = ["T=2", "epochs=2", "batch_size=128", "model.width=0.25", "device=cpu", "rule.update=online", "seed=3"]
     [result] = fit({"epochs": 2, "rule": {"update": "online"}, "seed": 3})
     assert result.checkpoint is not None
@@ -161,7 +178,7 @@ def test_the_tuner_the_command_and_a_sweep_train_the_same_trial(fit: Fit, tmp_pa
     ran = place.ottt("sweep", "run", "same.yaml")
     assert ran.returncode == 0, ran.stderr
     [trial] = place.statuses()
-    assert history(result) == [numbers(dict(epoch.metrics)) for epoch in place.records.epochs(trial)]
+    assert history(told, result) == [numbers(dict(epoch.metrics)) for epoch in place.records.epochs(trial)]
     evaluated = place.ottt("evaluate", result.checkpoint.path, "--json")
     for done in (shown, evaluated):
         report = json.loads(done.stdout)["report"]
