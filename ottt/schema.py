@@ -108,6 +108,7 @@ METRICS: dict[str, Metric] = {
         Metric("mem/peak_mib", "MiB", "lower"),  # GPU memory of tensors, maximum since the start
         Metric("mem/gpu_reserved_mib", "MiB", "lower"),  # GPU memory reserved by the process, maximum since the start
         Metric("mem/rss_mib", "MiB", "lower"),  # main memory of the trial's process after the epoch
+        Metric("mem/peak_rss_mib", "MiB", "lower"),  # its maximum in the epoch, with what the packages take
         Metric("optim/lr", "1"),
     )
 }

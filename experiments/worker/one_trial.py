@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from experiments.garbage_collection import collection_paused
 from experiments.sweep_spec.run_settings import Share
 from experiments.worker.step_report import FailureKind, reason_of, storable
-from experiments.worker.usage import Usage
+from experiments.worker.usage import Usage, give_back_memory
 from ottt.config.trial import TrialConfig
 from ottt.files import is_disk_full
 from ottt.schema import Status
@@ -86,6 +86,7 @@ def _clean(share: Share) -> None:
     import torch
 
     gc.collect()  # a traceback can hold the last trial's tensors in a cycle
+    give_back_memory()
     gc.freeze()  # what outlives a trial, mostly packages imported late, is not searched again
     torch.set_num_threads(share.threads)
     if share.gpu and torch.cuda.is_available():
