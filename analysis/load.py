@@ -1,6 +1,7 @@
 """Reads sweeps from MLflow as data frames: plan, runs and history.
 
-`store` is a tracking URI: `sqlite:////abs/mlflow.db`, `postgresql://...`, `http://...`.
+`store` is a tracking URI, `sqlite:////abs/mlflow.db`, `postgresql://...`, `http://...`, or the folder of a sweep that
+`ottt sweep export` wrote.
 """
 
 import functools
@@ -16,15 +17,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.dtypes import column
-from analysis.store.base import Store, StoredRun, sound
+from analysis.store.base import MISSING, Store, StoredRun, sound
 from analysis.store.open import open_store
 from analysis.store.plan import Plan, PlannedTrial
 from analysis.store.point_cache import PointCache
 from analysis.store.uri import shown_uri
 from ottt.errors import UserError, command
 from ottt.schema import PLAN_ARTIFACT, SETTLED, Tag
-
-MISSING = "missing"  # status of a planned trial that has no run yet
 
 COLUMNS = (
     "run_id",

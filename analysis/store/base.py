@@ -16,6 +16,8 @@ from ottt.schema import SCHEMA_VERSION, Status, Tag
 
 Kind = Literal["sweep", "trial"]
 
+MISSING = "missing"  # status of a planned trial that has no run yet
+
 
 @dataclass(frozen=True)
 class StoredRun:

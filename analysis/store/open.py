@@ -1,17 +1,22 @@
 """Opens the store at a tracking URI with the reader that fits it."""
 
+from pathlib import Path
+
 from analysis.store.base import Store
+from analysis.store.exported import ExportStore, is_export
 from analysis.store.sqlite import sqlite_file
 from analysis.store.uri import is_database, set_up_mlflow, unusable
 from ottt.errors import UserError
 
 
 def open_store(uri: str) -> Store:
-    """The store at a tracking URI: `sqlite:////abs/mlflow.db`, `postgresql://...`, `http://...`.
+    """The store at a tracking URI, `sqlite:////abs/mlflow.db`, `postgresql://...`, `http://...`, or an exported sweep.
 
     Raises:
         UserError: no such file, or one that cannot be read.
     """
+    if "://" not in uri and is_export(Path(uri)):
+        return ExportStore(Path(uri))
     set_up_mlflow()
     if is_database(uri):
         from analysis.store.sql import SqlStore

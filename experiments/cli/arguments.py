@@ -34,6 +34,14 @@ SweepArgument = Annotated[
         metavar="SWEEP", autocompletion=completion.sweeps, help="Name of a sweep that was run, or its spec."
     ),
 ]
+StoredSweepArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SWEEP",
+        autocompletion=completion.sweeps,
+        help="Name of a sweep that was run, its spec, or a folder that `ottt sweep export` wrote.",
+    ),
+]
 
 
 def at_home(path: Path | None) -> Path | None:
@@ -63,6 +71,16 @@ def load_plugins(plugins: list[str] | None) -> None:
     """Load plugins that no configuration names."""
     for name in plugins or ():
         load_plugin(name)
+
+
+def stored_sweep(given: str, option: Path | None) -> tuple[str, str]:
+    """Name and store of a sweep given by name or by spec, or by a folder that `ottt sweep export` wrote."""
+    from analysis.store.exported import ExportStore, is_export
+
+    place, folder = Results.at(option), user_path(given)
+    if not place.has_plan(given) and is_export(folder):
+        return ExportStore(folder).sweep, str(folder)
+    return sweep_name(given, place), place.store
 
 
 def sweep_name(given: str, results: Results) -> str:

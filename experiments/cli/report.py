@@ -7,10 +7,17 @@ from typing import Annotated
 
 import typer
 
-from experiments.cli.arguments import PluginOption, ResultsOption, SweepArgument, at_home, load_plugins, sweep_name
+from experiments.cli.arguments import (
+    PluginOption,
+    ResultsOption,
+    StoredSweepArgument,
+    at_home,
+    load_plugins,
+    stored_sweep,
+)
 from experiments.cli.results import Rule, RuleOption
 from experiments.cli.shell.completion import metrics
-from experiments.results.folder import Results, shown
+from experiments.results.folder import shown
 from ottt.errors import UserError, first_line
 
 OutputOption = Annotated[
@@ -23,7 +30,7 @@ FiguresOption = Annotated[
 
 
 def report(
-    sweep: SweepArgument,
+    sweep: StoredSweepArgument,
     output: OutputOption = None,
     metric: Annotated[str, typer.Option(autocompletion=metrics, help="Metric to report.")] = "test/top1",
     rule: RuleOption = Rule.LAST,
@@ -41,13 +48,12 @@ def report(
     from analysis.tables import epoch_selection
 
     load_plugins(plugin)
-    place = Results.at(results)
-    name = sweep_name(sweep, place)
-    history = load.history(name, store=place.store)
-    runs = epoch_selection.select(load.runs(name, store=place.store), history, rule=rule, metric=metric)
+    name, store = stored_sweep(sweep, results)
+    history = load.history(name, store=store)
+    runs = epoch_selection.select(load.runs(name, store=store), history, rule=rule, metric=metric)
     comparison = tables.compare(runs, metric=metric)
     path = (output or Path(f"{name}.html")).absolute()
-    text = page(runs, history, comparison, Origin.of(name, store=place.store))
+    text = page(runs, history, comparison, Origin.of(name, store=store))
     with _writing("--output must be a file that can be written", path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

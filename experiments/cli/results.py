@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from experiments.cli.arguments import PluginOption, ResultsOption, SweepArgument, load_plugins, sweep_name
+from experiments.cli.arguments import PluginOption, ResultsOption, StoredSweepArgument, load_plugins, stored_sweep
 from experiments.cli.shell.completion import metrics
 from experiments.cli.table_choice import NOT_FLOATING, Floating, View
-from experiments.results.folder import Results
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,7 +80,7 @@ ParetoOption = Annotated[
 
 
 def compare(
-    sweep: SweepArgument,
+    sweep: StoredSweepArgument,
     metric: Annotated[str, typer.Option(autocompletion=metrics, help="Metric to compare.")] = "test/top1",
     by: Annotated[str | None, typer.Option(metavar="KEY,KEY", help="Settings to show (default: those varied).")] = None,
     baseline: BaselineOption = None,
@@ -108,10 +107,9 @@ def compare(
         paper=against is Published.PAPER,
     )
     load_plugins(plugin)
-    place = Results.at(results)
-    name = sweep_name(sweep, place)
+    name, store = stored_sweep(sweep, results)
     floating = Floating.of(caption, label, name, form)
-    found = view.of(chosen_runs(name, store=place.store, rule=rule, metric=metric), metric=metric)
+    found = view.of(chosen_runs(name, store=store, rule=rule, metric=metric), metric=metric)
     print(formatted(_selected(found, columns, form), form, floating), end="")
 
 

@@ -179,27 +179,28 @@ def export(
 ) -> None:
     """Write a sweep's spec, plan, runs and every epoch's metrics as plain files, to publish or to load elsewhere.
 
+    `ottt compare` and `ottt report` read the folder as they read a sweep.
+
     Example: ottt sweep export quickstart --to quickstart-results
     """
     from analysis import load
+    from analysis.store.exported import write_export
+    from analysis.store.open import open_store
     from experiments.tracking.redact import redacted
     from experiments.tracking.shown_plan import shown_plan
 
     place = Results.at(results)
     name = sweep_name(sweep, place)
-    stored, spec = shown_plan(place.read_plan(name)), redacted(place.spec_of(name).read_text(encoding="utf-8"))
-    runs, history = load.runs(name, store=place.store), load.history(name, store=place.store)
     target = folder or Path(name)
+    plan, spec = shown_plan(place.read_plan(name)), redacted(place.spec_of(name).read_text(encoding="utf-8"))
+    origin = load.parent(open_store(place.store), name, place.store).tags
+    runs, history = load.runs(name, store=place.store), load.history(name, store=place.store)
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        (target / "spec.yaml").write_text(spec, encoding="utf-8")
-        (target / "plan.json").write_text(json.dumps(stored.to_json(), indent=1), encoding="utf-8")
-        runs.to_csv(target / "runs.csv", index=False)
-        history.to_csv(target / "history.csv", index=False)
+        files = write_export(target, plan=plan, spec=spec, origin=origin, runs=runs, history=history)
     except OSError as error:
         raise UserError(f"--to must be a folder that can be written, got {target}: {first_line(error)}") from error
-    for file in ("spec.yaml", "plan.json", "runs.csv", "history.csv"):
-        print(f"wrote {shown((target / file).absolute())}")
+    for file in files:
+        print(f"wrote {shown(file.absolute())}")
 
 
 def sync(

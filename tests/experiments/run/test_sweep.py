@@ -202,6 +202,11 @@ def test_list_and_export_hand_a_sweep_on(story: Story) -> None:
     hashes = [trial["trial"] for trial in json.loads(copy.stdout)["trials"]]
     plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
     assert hashes == [trial["trial"] for trial in plan["trials"]]
+    tables = [story.place.ottt("compare", one, "--format", "json").stdout for one in ("tiny", "handed on")]
+    assert tables[0] == tables[1]
+    assert json.loads(tables[0])["rows"]
+    page = story.place.ottt("report", "handed on", "-o", "handed on.html")
+    assert page.returncode == 0, page.stderr
     refused = story.place.ottt("sweep", "export", "tiny", "--to", "tiny.yaml")
     assert refused.returncode == 2
     assert refused.stderr.startswith("error: --to must be a folder that can be written, got tiny.yaml: ")
