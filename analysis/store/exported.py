@@ -11,12 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from analysis.store.base import MISSING, Kind, StoredRun
 from analysis.store.plan import Plan
-from analysis.store.points import Points
+from analysis.store.points import PointCollector, Points
 from ottt.errors import UserError, first_line
 from ottt.schema import PLAN_ARTIFACT, SPEC_ARTIFACT, Status, Tag
 
@@ -102,22 +101,17 @@ class ExportStore:
 
     def points(self, runs: Sequence[StoredRun]) -> Points:
         """See `Store.points`."""
-        history, ids = self._history, tuple(run.id for run in runs)
-        numbers = {run.tags[Tag.TRIAL]: number for number, run in enumerate(runs)}
-        run = history["trial"].map(numbers)
-        history, run = history[run.notna()], run.dropna()
-        metric, metrics = pd.factorize(history["metric"])
-        epoch = history["epoch"].to_numpy(np.int64)
-        value = history["value"].to_numpy(np.float64)
-        return Points(
-            run.to_numpy(np.int64),
-            np.asarray(metric, dtype=np.int64),
-            epoch,
-            np.zeros_like(epoch),
-            value,
-            ids,
-            tuple(metrics),
+        ids = {run.tags[Tag.TRIAL]: run.id for run in runs}
+        history = self._history[self._history["trial"].isin(ids)]
+        collector = PointCollector()
+        collector.add(
+            [ids[trial] for trial in history["trial"]],
+            history["metric"].tolist(),
+            history["epoch"].tolist(),
+            [0] * len(history),
+            history["value"].tolist(),
         )
+        return collector.points()
 
     def fingerprints(self, runs: Sequence[StoredRun]) -> dict[str, str]:
         """See `Store.fingerprints`: files that others may edit tell of nothing."""
