@@ -1,7 +1,7 @@
 """Measures the time and memory of a trial's epoch from a few batches, in a separate process.
 
-`python -m experiments.costs.calibrate` reads a JSON list of jobs on stdin, `{"config": settings, "threads": n}`, and
-writes a line of JSON for each: a `Measurement`, or `{"problem": "..."}`.
+`python -m experiments.costs.calibrate` reads a JSON list of jobs on stdin, `{"config": settings, "cpu": n, "gpu": n}`,
+and writes a line of JSON for each: a `Measurement`, or `{"problem": "..."}`.
 """
 
 import json
@@ -57,7 +57,7 @@ def measure(jobs: Iterable[Job]) -> Iterator[Measurement | str]:
 
 def start(jobs: Iterable[Job]) -> subprocess.Popen[str]:
     """Start a child process that measures the jobs; several at once show what trials cost beside each other."""
-    asked = [{"config": config.flat(), "threads": share.threads} for config, share in jobs]
+    asked = [{"config": config.flat(), **asdict(share)} for config, share in jobs]
     command = [sys.executable, "-m", "experiments.costs.calibrate"]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert child.stdin is not None
@@ -84,14 +84,15 @@ def outcome(child: subprocess.Popen[str]) -> Iterator[Measurement | str]:
         child.wait()
 
 
-def _measured(config: TrialConfig, threads: int) -> Measurement:
+def _measured(config: TrialConfig, share: Share) -> Measurement:
     import torch
 
     from ottt.training.trainer import Trainer
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(share.threads)
     began = time.perf_counter()
-    trainer = Trainer(config)
+    sees_gpu = share.gpu > 0 or config.device != "auto"  # see experiments.cluster.nodes
+    trainer = Trainer(config, device=None if sees_gpu else torch.device("cpu"))
     start_s = time.perf_counter() - began
     if trainer.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
@@ -147,7 +148,7 @@ def _answer(job: dict[str, Any]) -> dict[str, Any]:
     try:
         from ottt.config.load import load_config
 
-        return asdict(_measured(load_config(job["config"]), job["threads"]))
+        return asdict(_measured(load_config(job["config"]), Share(job["cpu"], job["gpu"])))
     except (UserError, RuntimeError, MemoryError) as error:
         return {"problem": first_line(error)}
     except (Exception, SystemExit) as error:  # of a plugin

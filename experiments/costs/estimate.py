@@ -1,7 +1,7 @@
 """What the rest of a sweep will take, before anything is spent."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from statistics import median
 from typing import Any
@@ -35,6 +35,8 @@ _FREE = (  # settings that change what is learnt and not what it costs
     "data.split_seed",
 )
 
+_NO_GPU = "GPU-hours: there is no GPU here to measure on"
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -43,11 +45,12 @@ class Estimate:
     Attributes:
         trials: how many.
         seconds: on this machine, as many at once as it has room for.
-        gpu_hours: of whole GPUs.
+        gpu_hours: of whole GPUs; where `resources.gpu` is auto, as if each trial had one to itself.
         measured: kinds of trial of which a few batches were run now.
         remembered: kinds of which an earlier plan ran them, on this machine with this code.
         known: kinds whose epochs were timed in trials that ran.
         problems: why some kinds could not be measured; their trials are left out of the sums.
+        shares_gpus: whether `resources.gpu` is auto, so that trials can share a GPU.
     """
 
     trials: int
@@ -56,7 +59,8 @@ class Estimate:
     measured: int
     remembered: int
     known: int
-    problems: tuple[str, ...]
+    problems: tuple[str, ...] = ()
+    shares_gpus: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain values."""
@@ -70,7 +74,7 @@ class Estimate:
         if self.seconds:
             parts.append(f"about {duration(self.seconds)} on this machine")
         if self.gpu_hours:
-            parts.append(f"{self.gpu_hours:.2g} GPU-hours")
+            parts.append(f"{'at most ' if self.shares_gpus else ''}{self.gpu_hours:.2g} GPU-hours")
         parts.append(f"{self.measured} kinds of trial measured now")
         parts.append(f"{self.remembered} by an earlier plan")
         parts.append(f"{self.known} known from trials that ran")
@@ -85,11 +89,13 @@ def estimated(spec: SweepSpec, records: TrialRecords) -> Estimate:
     before.
     """
     plan = expand(spec)
+    is_auto = spec.resources.gpu == "auto"
+    whole = 1.0 if is_auto and gpus_here() else None
     left: dict[str, list[tuple[Trial, Share]]] = {}
     seconds: dict[str, float] = {}
     for trial in plan.trials:
         record = records.read(trial.trial)
-        share = spec.resources.share(trial.settings)
+        share = spec.resources.share(trial.settings, gpu=whole)
         kind = kind_of(trial.config, share)
         if not plan.is_done(record):
             left.setdefault(kind, []).append((trial, share))
@@ -105,8 +111,10 @@ def estimated(spec: SweepSpec, records: TrialRecords) -> Estimate:
             new[kind] = left[kind][0]
     measured, problems = _measured(new, speeds)
     remembered = len(left) - known - len(new)
+    if is_auto and left and not gpus_here():
+        problems = (*problems, _NO_GPU)
     counts = {"measured": len(measured), "remembered": remembered, "known": known}
-    return _sum(left, seconds | measured, counts, problems)
+    return replace(_sum(left, seconds | measured, counts), problems=problems, shares_gpus=is_auto)
 
 
 def kind_of(config: TrialConfig, share: Share) -> str:
@@ -135,7 +143,7 @@ def _epoch_s(trial: Trial, measured: Measurement) -> float:
 def _measured(
     kinds: Mapping[str, tuple[Trial, Share]], speeds: KnownSpeeds
 ) -> tuple[dict[str, float], tuple[str, ...]]:
-    absent = {kind: problem for kind, (trial, _) in kinds.items() if (problem := _absent(trial.config))}
+    absent = {kind: problem for kind, job in kinds.items() if (problem := _absent(*job))}
     problems = list(dict.fromkeys(absent.values()))
     ready = {kind: job for kind, job in kinds.items() if kind not in absent}
     if not ready:
@@ -151,9 +159,11 @@ def _measured(
     return seconds, tuple(problems)
 
 
-def _absent(config: TrialConfig) -> str | None:
-    """Why nothing can be measured, where files of the data set are not there."""
-    name, root = config.data.name, user_path(config.data.root)
+def _absent(trial: Trial, share: Share) -> str | None:
+    """Why nothing can be measured, where a GPU or files of the data set are not there."""
+    if share.gpu and not gpus_here():
+        return _NO_GPU
+    name, root = trial.config.data.name, user_path(trial.config.data.root)
     missing = [file.path for file in FILES.get(name, ()) if file.find(root) is None]
     return f"{name}: {root / missing[0]} is not there, see `{command('datasets')}`" if missing else None
 
@@ -162,7 +172,6 @@ def _sum(
     left: Mapping[str, Sequence[tuple[Trial, Share]]],
     seconds: Mapping[str, float],
     counts: Mapping[str, int],
-    problems: tuple[str, ...],
 ) -> Estimate:
     cpus = usable_cores()
     gpus = gpus_here()
@@ -174,4 +183,5 @@ def _sum(
             longest = max(longest, spent)
             hours += spent * share.gpu / 3600
     trials = sum(map(len, left.values()))
-    return Estimate(trials, max(wall, longest), hours, problems=problems, **counts)
+    measured, remembered, known = (counts[name] for name in ("measured", "remembered", "known"))
+    return Estimate(trials, max(wall, longest), hours, measured, remembered, known)

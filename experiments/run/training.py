@@ -153,7 +153,7 @@ def _gpu(effects: Effects, ending: Ending) -> float:
 def _measured(pending: Sequence[Trial], resources: Resources, ending: Ending) -> float:
     """The best share of a GPU for trials like the first one."""
     if nodes.resources().get("GPU", 0):
-        job = pending[0].config, resources.share(pending[0].settings)
+        job = pending[0].config, resources.share(pending[0].settings, gpu=1.0)
         return nodes.on_a_gpu(lambda: auto_share(job), ending=ending)
     if nodes.grows():
         raise UserError("resources.gpu must be a number while no machine with a GPU is up to measure on, got auto")
