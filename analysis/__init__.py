@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from analysis.tables.marginal_means import Marginal, marginal
     from analysis.tables.paper import Against, against_paper
     from analysis.tables.pareto import Front, front
+    from analysis.tables.restricted import restricted
     from analysis.tables.two_way import Crossing, cross
     from analysis.tables.variance_explained import Effects, effects
 
@@ -38,6 +39,7 @@ _HOMES = {
     "importance": "tables.importance",
     "marginal": "tables.marginal_means",
     "plan": "load",
+    "restricted": "tables.restricted",
     "runs": "load",
     "select": "tables.epoch_selection",
 }
@@ -65,6 +67,7 @@ __all__ = [
     "plan",
     "profiles",
     "render",
+    "restricted",
     "runs",
     "select",
     "statistics",

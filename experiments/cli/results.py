@@ -74,6 +74,10 @@ BaselineOption = Annotated[
     list[str] | None,
     typer.Option(metavar="KEY=VALUE", help="Setting of the variant to compare with; repeat for several."),
 ]
+WhereOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=VALUE", help="Only variants with this setting; repeat for several."),
+]
 ParetoOption = Annotated[
     str | None, typer.Option(metavar="METRIC,METRIC", help="Variants that no other beats on all these metrics.")
 ]
@@ -84,6 +88,7 @@ def compare(
     metric: Annotated[str, typer.Option(autocompletion=metrics, help="Metric to compare.")] = "test/top1",
     by: Annotated[str | None, typer.Option(metavar="KEY,KEY", help="Settings to show (default: those varied).")] = None,
     baseline: BaselineOption = None,
+    where: WhereOption = None,
     rule: RuleOption = Rule.LAST,
     rows: Annotated[str | None, typer.Option(metavar="KEY", help="Two-way table: setting of the rows.")] = None,
     cols: Annotated[str | None, typer.Option(metavar="KEY", help="Two-way table: setting of the columns.")] = None,
@@ -105,6 +110,7 @@ def compare(
     view = View(
         *(_listed(by), _settings(baseline), rows, cols, effects, importance, _listed(pareto)),
         paper=against is Published.PAPER,
+        where=_settings(where),
     )
     load_plugins(plugin)
     name, store = stored_sweep(sweep, results)

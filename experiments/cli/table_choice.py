@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ottt.errors import UserError
@@ -24,6 +24,7 @@ class View:
         importance: whether to rank a search's settings.
         pareto: metrics of a Pareto front.
         paper: whether to show published results beside measured ones.
+        where: settings of the variants to show; None: all.
 
     Raises:
         UserError: more than one table, or half of a two-way table.
@@ -37,6 +38,7 @@ class View:
     importance: bool = False
     pareto: Sequence[str] | None = None
     paper: bool = False
+    where: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         selected = {
@@ -55,6 +57,11 @@ class View:
 
     def of(self, runs: "pd.DataFrame", *, metric: str) -> "Result":
         """Make the table from `runs`."""
+        if self.where:
+            from analysis.tables.restricted import note, restricted
+
+            whole = replace(self, where=None).of(restricted(runs, self.where), metric=metric)
+            return replace(whole, notes=(*whole.notes, note(self.where)))  # type: ignore[type-var]  # see Result
         if self.rows is not None and self.cols is not None:
             from analysis.tables.two_way import cross
 

@@ -143,8 +143,8 @@ def _epoch_s(trial: Trial, measured: Measurement) -> float:
 def _measured(
     kinds: Mapping[str, tuple[Trial, Share]], speeds: KnownSpeeds
 ) -> tuple[dict[str, float], tuple[str, ...]]:
-    absent = {kind: problem for kind, job in kinds.items() if (problem := _absent(*job))}
-    problems = list(dict.fromkeys(absent.values()))
+    absent = {kind: lacks for kind, job in kinds.items() if (lacks := _absent(*job))}
+    problems = list(dict.fromkeys(problem for lacks in absent.values() for problem in lacks))
     ready = {kind: job for kind, job in kinds.items() if kind not in absent}
     if not ready:
         return {}, tuple(problems)
@@ -159,13 +159,12 @@ def _measured(
     return seconds, tuple(problems)
 
 
-def _absent(trial: Trial, share: Share) -> str | None:
-    """Why nothing can be measured, where a GPU or files of the data set are not there."""
-    if share.gpu and not gpus_here():
-        return _NO_GPU
+def _absent(trial: Trial, share: Share) -> list[str]:
+    """Why nothing can be measured, where files of the data set or a GPU are not there."""
     name, root = trial.config.data.name, user_path(trial.config.data.root)
     missing = [file.path for file in FILES.get(name, ()) if file.find(root) is None]
-    return f"{name}: {root / missing[0]} is not there, see `{command('datasets')}`" if missing else None
+    found = [f"{name}: {root / path} is not there, see `{command('datasets')}`" for path in missing[:1]]
+    return [*found, _NO_GPU] if share.gpu and not gpus_here() else found
 
 
 def _sum(

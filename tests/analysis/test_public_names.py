@@ -29,6 +29,7 @@ PUBLIC = [
     "plan",
     "profiles",
     "render",
+    "restricted",
     "runs",
     "select",
     "statistics",

@@ -17,12 +17,13 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 ROOT = Path(__file__).parents[3]
+UPDATES = ["accumulate", "online"]
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
-    axes = {"rule.update": ["accumulate", "online"], "neuron.tau": [1.25, 2.0, 4.0]}
+    axes = {"rule.update": UPDATES, "neuron.tau": [1.25, 2.0, 4.0]}
     write(SyntheticSweep("demo", axes, seeds=3, epochs=4), folder)
     return folder
 
@@ -137,3 +138,17 @@ def test_a_text_table_imports_no_plotting_and_no_training(results):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_where_restricts_every_table(ottt):
+    status, out, _ = ottt("compare", "demo", "--where", "neuron.tau=2.0", "--format", "json")
+    assert status == 0
+    part = json.loads(out)
+    assert [row["label"] for row in part["rows"]] == [f"rule.update={one} neuron.tau=2.0" for one in UPDATES]
+    assert part["notes"][-1] == "Only variants with neuron.tau=2.0."
+    status, out, _ = ottt("compare", "demo", "--where", "neuron.tau=2.0", "--effects")
+    assert status == 0
+    assert "rule.update" in out
+    assert "neuron.tau:" not in out
+    status, _, err = ottt("compare", "demo", "--where", "neuron.tau=3")
+    assert (status, err) == (2, "error: neuron.tau must be one of 1.25, 2.0, 4.0 for some variant, got 3\n")

@@ -47,7 +47,14 @@ def no_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_every_line_has_a_study_for_every_data_set() -> None:
     expected = {f"{data}-{line}" for data in SETS for line in LINES}
     expected |= {f"{data}-update-mode" for data in SETS if data != "fashion_mnist"}
-    expected |= {"fashion_mnist-r400", "fashion_mnist-small", "digits_dvs-small", "paper-main-table", "quickstart"}
+    expected |= {
+        "fashion_mnist-r400",
+        "fashion_mnist-small",
+        "digits_dvs-small",
+        "digits_dvs-rule",
+        "digits_dvs-rule-lr",
+    }
+    expected |= {"paper-main-table", "quickstart"}
     assert set(FILES) == expected
 
 
