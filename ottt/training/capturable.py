@@ -54,4 +54,5 @@ class DeviceUpdates:
                 values["step"] = values["step"].to(parameter.device)
         for group in self._optimizer.param_groups:
             for parameter in group["params"] if group.get("momentum") else ():
-                state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
+                if "momentum_buffer" not in state[parameter]:
+                    state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)

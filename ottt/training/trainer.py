@@ -51,6 +51,8 @@ class Trainer:
         device: its device.
         data_digest: fingerprint of the data and their split.
         report: evaluation of the test samples after the last epoch trained here; None before that.
+        sums: loss and correct answers of the epoch in training.
+        graph: what trains its batches in static buffers, as one graph where there are graphs; None: nothing does.
     """
 
     def __init__(self, config: TrialConfig, *, device: torch.device | None = None) -> None:
