@@ -37,6 +37,9 @@ class Recorder(Protocol):
     def warm_up(self, work: Callable[[], None]) -> None:
         """Do the work in the way in which it will be recorded."""
 
+    def rehearse(self, work: Callable[[], None]) -> str | None:
+        """The same once more; returns why the work cannot be recorded, if that shows."""
+
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         """Record the work without doing it, and return what does it."""
 
@@ -52,8 +55,9 @@ class BatchGraph:
     """Trains full batches in buffers that never move, and as one graph on devices that have graphs.
 
     The first WARM_UP full batches are trained operation by operation; the next is captured; from then on the graph is
-    replayed. The last batch of an epoch, if it is smaller, stays as it is. A capture that fails has changed nothing:
-    that batch and all further ones are trained operation by operation, with one notice.
+    replayed. The last batch of an epoch, if it is smaller, stays as it is. If the last batch of the warm-up shows that
+    a capture would fail, or if it does fail, which changes nothing, then all batches from there on are trained
+    operation by operation, with one notice.
 
     Args:
         size: samples of a full batch.
@@ -115,8 +119,8 @@ class BatchGraph:
         elif self._replay is not None:
             self._replay()
         elif self._warm < WARM_UP:
-            self._recorder.warm_up(work)
             self._warm += 1
+            self._warm_up(self._recorder, work)
         else:
             self._capture(self._recorder, work)
 
@@ -128,17 +132,26 @@ class BatchGraph:
                 buffer.copy_(value)
         return self._buffers
 
+    def _warm_up(self, recorder: Recorder, work: Callable[[], None]) -> None:
+        if self._warm < WARM_UP:
+            recorder.warm_up(work)
+        elif (problem := recorder.rehearse(work)) is not None:
+            self._give_up(problem)
+
     def _capture(self, recorder: Recorder, work: Callable[[], None]) -> None:
         try:
             self._replay = recorder.record(work)
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            self._recorder = None
-            notice(f"a batch cannot be captured: {first_line(error)}")
+            self._give_up(first_line(error))
             work()
         else:
             self._replay()
+
+    def _give_up(self, problem: str) -> None:
+        self._recorder = None
+        notice(f"a batch cannot be captured: {problem}")
 
 
 def passing(graph: BatchGraph | None, train: TrainBatch) -> AbstractContextManager[TrainBatch]:

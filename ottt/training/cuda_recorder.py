@@ -3,10 +3,18 @@
 See https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs. The interface is the one of torch 2.11 to 2.15.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
 
 import torch
+
+_WAITS = "called a synchronizing CUDA operation"  # torch's warning in its debug mode, and of the mode itself:
+_MODE = "Synchronization debug mode is a prototype"
+
+_broken: list[torch.cuda.CUDAGraph] = []  # kept: torch's allocator can hold pointers to them
 
 
 class CudaRecorder:
@@ -32,24 +40,30 @@ class CudaRecorder:
             work()
         current.wait_stream(side)
 
+    def rehearse(self, work: Callable[[], None]) -> str | None:
+        """The same once more; returns why the work cannot be recorded, if it shows: the host waits for the device."""
+        with _waits() as places:
+            self.warm_up(work)
+        return f"the host waits for the device in {places[0]}" if places else None
+
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         """Record the work without doing it, and return what does it.
 
         Raises:
-            RuntimeError: it cannot be recorded, e.g. since the host reads a value; no tensor and no generator has
-                changed.
+            RuntimeError: it cannot be recorded; no tensor and no generator has changed.
         """
-        graph = torch.cuda.CUDAGraph()
-        generators = (*self._generators, self._global_generator())
+        graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
+        generators = (*self._generators, torch.cuda.default_generators[self._index()])
         before = [one.clone_state() for one in generators]
         for one in self._generators:
             graph.register_generator_state(one)
         torch.cuda.synchronize(self._device)
         torch.cuda.empty_cache()  # what the graph keeps is its own: let it have the memory
         try:
-            self._record(graph, work)
+            self._record(graph, pool, work)
         except BaseException:
-            # Up to torch 2.11 at least, a generator stays in the state of an unfinished capture and refuses to draw.
+            self._unwind(graph, pool)
+            # A generator can stay in the state of the unfinished capture, in which it refuses to draw.
             for one, state in zip(generators, before, strict=True):
                 one.graphsafe_set_state(state)
             raise
@@ -62,11 +76,11 @@ class CudaRecorder:
             self._graph.reset()
             self._graph = None
 
-    def _record(self, graph: torch.cuda.CUDAGraph, work: Callable[[], None]) -> None:
+    def _record(self, graph: torch.cuda.CUDAGraph, pool: Any, work: Callable[[], None]) -> None:
         # `torch.cuda.graph` would raise the error of the end of a broken capture instead of the one that broke it, and
-        # before torch 2.15 leave its stream the current one. Other threads, which load data, may use the device.
+        # in earlier versions leave its stream the current one. Other threads, which load data, may use the device.
         with torch.cuda.stream(self._side_stream()):
-            graph.capture_begin(capture_error_mode="thread_local")
+            graph.capture_begin(pool=pool, capture_error_mode="thread_local")
             try:
                 work()
             except BaseException:
@@ -75,12 +89,42 @@ class CudaRecorder:
                 raise
             graph.capture_end()
 
+    def _unwind(self, graph: torch.cuda.CUDAGraph, pool: Any) -> None:
+        """Let torch forget a capture that broke.
+
+        Up to torch 2.11 the allocator takes it for a capture that goes on, and from then on refuses to free memory
+        (https://github.com/pytorch/pytorch/pull/180395). The only use of torch's private interfaces; later versions
+        answer that there is no such capture.
+        """
+        graph.reset()
+        _broken.append(graph)
+        with suppress(AttributeError, RuntimeError):
+            torch._C._cuda_endAllocateToPool(self._index(), pool)
+
     def _side_stream(self) -> torch.cuda.Stream:
         if self._stream is None:
             self._stream = torch.cuda.Stream(self._device)
         return self._stream
 
-    def _global_generator(self) -> torch.Generator:
-        index = torch.cuda.current_device() if self._device.index is None else self._device.index
-        generator: torch.Generator = torch.cuda.default_generators[index]
-        return generator
+    def _index(self) -> int:
+        return torch.cuda.current_device() if self._device.index is None else self._device.index
+
+
+@contextmanager
+def _waits() -> Iterator[list[str]]:
+    """The places in the code where the host waits for the device; they are known at the end."""
+    places: list[str] = []
+    mode = torch.cuda.get_sync_debug_mode()
+    with warnings.catch_warnings(record=True) as given:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            yield places
+        finally:
+            torch.cuda.set_sync_debug_mode(mode)
+    for one in given:
+        text = str(one.message)
+        if _WAITS in text:
+            places.append(f"{Path(one.filename).name}:{one.lineno}")
+        elif _MODE not in text:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)

@@ -75,6 +75,10 @@ class Recorder:
         self.warm += 1
         work()
 
+    def rehearse(self, work: Callable[[], None]) -> str | None:
+        self.warm_up(work)
+        return None
+
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         recording, states = Recording(), [one.get_state() for one in self._generators]
         try:
@@ -95,6 +99,27 @@ class Recorder:
 
     def release(self) -> None:
         self._recording = None
+
+
+class Reads(TorchDispatchMode):
+    """Counts the values that the host reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += str(function) == READ
+        return function(*args, **(kwargs or {}))
+
+
+class Watching(Recorder):
+    """One that sees before it records that the host reads a value."""
+
+    def rehearse(self, work: Callable[[], None]) -> str | None:
+        with Reads() as reads:
+            self.warm_up(work)
+        return f"{reads.count} reads" if reads.count else None
 
 
 class NoRecorder(Recorder):

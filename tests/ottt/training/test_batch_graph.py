@@ -4,6 +4,7 @@ import gc
 import warnings
 import weakref
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ottt.training.batch_graph import RECORDERS, BatchGraph, UncapturedWarning
 from ottt.training.trainer import Trainer
 from tests.ottt.test_other_device import RULES as ALL_RULES
 from tests.ottt.training.graphs import BATCHES, CASES, Reading, epoch, fused, same, timeless, trainer
-from tests.ottt.training.recorded import NoRecorder, Recorder
+from tests.ottt.training.recorded import NoRecorder, Recorder, Watching
 
 
 @pytest.fixture(autouse=True)
@@ -151,11 +152,18 @@ def test_a_captured_trial_resumes_bit_identically(optimizer: str, tmp_path: Path
     assert epoch(plain)["train/loss"] == pytest.approx(expected[1]["train/loss"], rel=0.05)
 
 
-@pytest.mark.usefixtures("recorded")
-def test_a_batch_that_the_host_reads_is_trained_uncaptured(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("kind", "problem"),
+    [(Recorder, "operation not permitted when stream is capturing"), (Watching, "1 reads")],
+)
+def test_a_batch_that_the_host_reads_is_trained_uncaptured(
+    kind: type[Recorder], problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = ["rule.update=online", "optim.name=adam", "optim.lr=0.01"]
     expected = unrecorded(monkeypatch, lambda: trainer(*settings))
+    monkeypatch.setitem(RECORDERS, "cpu", kind)
     found, again = trainer(*settings), trainer(*settings)
+    recorders = [recorder(one) for one in (found, again)]
     for one in (found, again):
         one.rule = Reading(one.rule)
     with pytest.warns(UncapturedWarning, match="no graphs here"):
@@ -167,10 +175,9 @@ def test_a_batch_that_the_host_reads_is_trained_uncaptured(monkeypatch: pytest.M
             same(one, expected)
     [notice] = given
     assert issubclass(notice.category, UncapturedWarning)
-    assert str(notice.message) == (
-        "cuda_graph: batches are trained operation by operation: "
-        "a batch cannot be captured: operation not permitted when stream is capturing"
-    )
+    text = "cuda_graph: batches are trained operation by operation: a batch cannot be captured: "
+    assert str(notice.message) == text + problem
+    assert [(one.warm, one.recorded, one.replays) for one in recorders] == [(3, 0, 0)] * 2
 
 
 class Full(Recorder):
@@ -252,3 +259,16 @@ def test_fused_trials_are_captured_together(monkeypatch: pytest.MonkeyPatch) -> 
     assert first is not second  # a member has left
     assert second is third  # a setting has changed
     assert (once, again, twice) == (1, 1, 2)
+
+
+def test_torch_has_what_the_recorder_of_cuda_uses() -> None:
+    """Without a GPU nothing else here says that an upgrade renames it."""
+    graph = torch.cuda.CUDAGraph
+    assert {"pool", "capture_error_mode"} <= signature(graph.capture_begin).parameters.keys()
+    for name in ("capture_end", "register_generator_state", "replay", "reset"):
+        assert callable(getattr(graph, name))
+    for name in ("clone_state", "graphsafe_set_state"):
+        assert callable(getattr(torch.Generator, name))
+    for name in ("graph_pool_handle", "get_sync_debug_mode", "set_sync_debug_mode", "default_generators"):
+        assert hasattr(torch.cuda, name)
+    assert hasattr(torch._C, "_cuda_endAllocateToPool")

@@ -104,17 +104,25 @@ def test_auto_captures_a_long_trial(replays: list[torch.cuda.CUDAGraph]) -> None
     assert len(replays) == 1
 
 
+@pytest.mark.parametrize("noticed", [True, False])
 def test_a_read_of_the_host_falls_back_and_touches_nothing(
-    replays: list[torch.cuda.CUDAGraph], monkeypatch: pytest.MonkeyPatch
+    noticed: bool, replays: list[torch.cuda.CUDAGraph], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Where it shows before the capture, and where it breaks the capture."""
+    if not noticed:
+        monkeypatch.setattr(CudaRecorder, "rehearse", CudaRecorder.warm_up)
     reading, plain = trainer("rule.update=online"), uncaptured(monkeypatch, "rule.update=online")
     reading.rule = Reading(reading.rule)
     with pytest.warns(UncapturedWarning, match="a batch cannot be captured") as given:
         found, expected = ([epoch(one)["train/loss"] for _ in range(2)] for one in (reading, plain))
-    assert [str(one.message).endswith("no graphs here") for one in given] == [False, True]
+    texts = [str(one.message) for one in given]
+    assert ["the host waits for the device in graphs.py:" in one for one in texts] == [noticed, False]
+    assert [one.endswith("no graphs here") for one in texts] == [False, True]
     assert found == pytest.approx(expected, rel=TOLERANCE)
     alike(reading, plain)
     assert replays == []
+    assert torch.cuda.get_sync_debug_mode() == 0
+    torch.cuda.empty_cache()  # the allocator frees memory again
     torch.rand(1, device="cuda")  # the global generator draws again
     epoch(trainer())  # and other trials are captured
     assert len(replays) == 1
