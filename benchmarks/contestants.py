@@ -1,6 +1,7 @@
 """The contestants of the training-step benchmark: one training step each, on the same inputs.
 
 `ours`      the package, as `ottt train` runs it.
+`graph`     the same, as one CUDA graph (`cuda_graph`).
 `unfused`   the same network, following the original method literally: every weighted layer runs twice per time step,
             kernels are standardised and the first layer is computed in every step.
 `jelly`     spikingjelly's OTTT (its VGG-WS, its OTTT neurons and its training loop).
@@ -12,7 +13,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import import_module
@@ -30,7 +31,8 @@ from ottt.functional.precision import DTYPES
 from ottt.loss import step_loss
 from ottt.models.base import Network
 from ottt.modules import Context, Conv2d, Linear, Spikes
-from ottt.rules import detached
+from ottt.rules import Batch, detached
+from ottt.training.batch_graph import BatchGraph
 
 ORIGINAL = "OTTT_ORIGINAL"
 
@@ -119,6 +121,41 @@ def ours(case: Case) -> Contestant:
         return rule.train_batch(net, optimizer, images, labels).losses.sum()
 
     return Contestant(step, tuple(net.parameters()))
+
+
+def graph(case: Case) -> Contestant:
+    config = case.config
+    net = ottt.build_model(config, data=case.data).to(case.device, memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
+    rule = ottt.build_rule(config, kernels=compiled(torch.device(case.device)))
+    images, labels = case.inputs()
+    images = images.contiguous(memory_format=torch.channels_last)
+    step = replayed(lambda *batch: rule.train_batch(net, optimizer, *batch), [optimizer], images, labels)
+    return Contestant(step, tuple(net.parameters()))
+
+
+def replayed(
+    train: Callable[[Tensor, Tensor], Batch],
+    optimizers: Sequence[torch.optim.Optimizer],
+    images: Tensor,
+    labels: Tensor,
+) -> Callable[[], Tensor]:
+    """A step that replays `train` as a graph, ready to be timed; its loss is summed over time steps and trials."""
+    loss = torch.zeros((), device=images.device)
+
+    def train_and_keep(images: Tensor, labels: Tensor) -> None:
+        loss.copy_(train(images, labels).losses.sum())
+
+    static = BatchGraph(len(images), optimizers=optimizers, generators=[], device=images.device)
+
+    def step() -> Tensor:
+        with static.training(train_and_keep) as train_batch:
+            train_batch(images, labels)
+        return loss
+
+    for _ in range(static.before_replay):
+        step()
+    return step
 
 
 def unfused(case: Case) -> Contestant:

@@ -8,6 +8,8 @@ Ways to train n trials, which take turns in every round; each runs for `--second
 `alone`      this package, one trial after the other.
 `processes`  this package, n processes at once, each with 1/n of a GPU's memory, or one thread of a CPU.
 `fused`      this package, n trials as one network (`ottt.models.fused`).
+`graph`      this package, one trial after the other, each batch one CUDA graph (`cuda_graph`); only on a GPU.
+`fused_graph`  both; only on a GPU.
 `jelly`      spikingjelly's OTTT, one trial after the other; only `vgg11_ws`.
 
 A trial is taken for training IMAGES_PER_TRIAL images; evaluations are left out. Results are written to
@@ -42,6 +44,8 @@ LABELS = {
     "alone": "one at a time",
     "processes": "n processes",
     "fused": "fused",
+    "graph": "one at a time, as a graph",
+    "fused_graph": "fused, as a graph",
     "jelly": "spikingjelly, one at a time",
 }
 
@@ -76,18 +80,22 @@ def measure(case: Case, n: int, *, rounds: int, seconds: float) -> dict[str, Any
         "processes": lambda: of_processes(case, n, seconds),
         "fused": lambda: images_per_s(case, fused(case, n), n * case.batch, seconds),
     }
+    if case.device == "cuda":
+        ways["graph"] = lambda: images_per_s(case, contestants.graph(case).step, case.batch, seconds)
+        ways["fused_graph"] = lambda: images_per_s(case, fused(case, n, graph=True), n * case.batch, seconds)
     if case.model == "vgg11_ws":
         ways["jelly"] = lambda: images_per_s(case, contestants.jelly(case).step, case.batch, seconds)
     found: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
-            found[name].append(3600 * way() / IMAGES_PER_TRIAL)
+            with float32_products(case.precision):  # also where a graph is captured
+                found[name].append(3600 * way() / IMAGES_PER_TRIAL)
     medians = {name: statistics.median(values) for name, values in found.items()}
     return {**vars(case), "n": n, "trials_per_hour": medians, "all_trials_per_hour": found}
 
 
-def fused(case: Case, n: int) -> Callable[[], object]:
-    """A training step of n trials of other seeds as one network."""
+def fused(case: Case, n: int, *, graph: bool = False) -> Callable[[], object]:
+    """A training step of n trials of other seeds as one network, and that as one CUDA graph."""
     configs = [case.config.replace({"seed": seed}) for seed in range(n)]
     nets = [
         ottt.build_model(config, data=case.data).to(case.device, memory_format=torch.channels_last)
@@ -98,6 +106,10 @@ def fused(case: Case, n: int) -> Callable[[], object]:
     images, labels = case.inputs()
     images = torch.cat([images] * n, -3).contiguous(memory_format=torch.channels_last)
     labels, net = torch.stack([labels] * n), FusedNetwork(nets)
+    if graph:
+        return contestants.replayed(
+            lambda *batch: rule.train_batch(net, optimizer, *batch), [optimizer], images, labels
+        )
     return lambda: rule.train_batch(net, optimizer, images, labels)
 
 

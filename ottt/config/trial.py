@@ -74,6 +74,7 @@ class TrialConfig(Section):
     seed: int = Field(2022, ge=0, lt=2**63)
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"  # of weighted layers; the rest is fp32; tf32: GPUs only
     compile: bool | Literal["auto"] = "auto"  # compile the neurons' kernels; auto: if the trial is long enough
+    cuda_graph: bool | Literal["auto"] = "auto"  # train a batch as one CUDA graph; auto: if it can be and pays
     deterministic: bool = False  # refuse operations whose results differ between runs on one device
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
@@ -151,7 +152,7 @@ class TrialConfig(Section):
         flat = self.flat()
         flat["neuron.trace_decay"] = self.neuron.decay_of_trace
         flat["data.frames.train_steps"] = self.train_steps
-        unused = {"device", "compile", "plugins", *self.data.unread()}
+        unused = {"device", "compile", "cuda_graph", "plugins", *self.data.unread()}
         if self.neuron.kind == "if":
             unused.add("neuron.tau")
         if not RULES[self.rule.name].reads_k:

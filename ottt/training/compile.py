@@ -7,8 +7,17 @@ from ottt.data.samples import Samples
 from ottt.functional.kernels import EAGER, Kernels, compiled
 from ottt.models.base import Network
 
-SAVED_S = 4.6e-9  # seconds per neuron, sample and time step trained, on two cores: benchmarks/train_step.py
-COST_S = 60.0  # seconds of compiling at worst, once per process; less if the compiler's cache is warm
+# Seconds that compiled kernels save per neuron, sample and time step trained, by kind of device; elsewhere nothing.
+SAVED_S = {
+    # Measured on two cores: benchmarks/train_step.py.
+    "cpu": 4.6e-9,
+    # Not measured: a bound from below. The sigmoid's plain kernels read and write 32 bytes in `fire` and 72 in
+    # `spike_gradient` where one pass does 16 and 16; 8 TB/s is the memory of the fastest GPU of 2025, a B200. Launches
+    # that are saved come on top; where they take most of the time, a graph saves them too (`cuda_graph`).
+    "cuda": (32 - 16 + 72 - 16) / 8e12,
+}
+# Seconds of compiling at worst, once per process, measured on two cores and taken for any host; less with a warm cache.
+COST_S = 60.0
 
 
 def choose_kernels(config: TrialConfig, net: Network, samples: Samples, device: torch.device) -> Kernels:
@@ -21,14 +30,14 @@ def choose_kernels(config: TrialConfig, net: Network, samples: Samples, device: 
         device: its device.
     """
     if config.compile == "auto":
-        return compiled(device) if _seconds_saved(config, net, samples) > COST_S else EAGER
+        return compiled(device) if seconds_saved(config, net, samples, device) > COST_S else EAGER
     return compiled(device) if config.compile else EAGER
 
 
-def _seconds_saved(config: TrialConfig, net: Network, samples: Samples) -> float:
-    """Seconds that compiled kernels save in the whole trial, estimated for two cores whatever the device."""
+def seconds_saved(config: TrialConfig, net: Network, samples: Samples, device: torch.device) -> float:
+    """Seconds that compiled kernels save in the whole trial; see SAVED_S. Arguments: as of `choose_kernels`."""
     trained: int = _neuron_count(config, net) * config.train_steps * len(samples) * config.epochs
-    return SAVED_S * trained
+    return SAVED_S.get(device.type, 0.0) * trained
 
 
 @torch.no_grad()

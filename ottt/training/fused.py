@@ -18,8 +18,10 @@ from ottt.errors import UserError, brief
 from ottt.functional.precision import float32_products
 from ottt.models.fused import FusedNetwork, feeds_back
 from ottt.rules import Rule, build_rule
+from ottt.training.batch_graph import BatchGraph, passing
 from ottt.training.divergence import Diverged
-from ottt.training.trainer import Fitted, Trainer
+from ottt.training.sums import Fitted, Sums
+from ottt.training.trainer import Trainer
 
 # Settings in which the trials of a fused network can differ, and groups of settings.
 FREE = (
@@ -54,7 +56,7 @@ class FusedTrainer:
         """Fuse trials on one device.
 
         Args:
-            members: trials whose settings differ in FREE alone.
+            members: trials whose settings differ in FREE alone, with the states that they are to go on from.
 
         Raises:
             UserError: they cannot be fused; one line per reason.
@@ -100,8 +102,24 @@ class FusedTrainer:
         self._net = FusedNetwork([one.net for one in self.members])
         self._optimizer = _Optimizers(tuple(one.optimizer for one in self.members))
         self._scaler = _scalers(self.members)
+        first = self.members[0]
+        self._sums = Sums(len(self.members), first.device)
+        self._graph = None
+        if all(one.graph is not None for one in self.members):
+            optimizers, generators = [one.optimizer for one in self.members], [one.masks for one in self.members]
+            size = first.config.batch_size
+            self._graph = BatchGraph(size, optimizers=optimizers, generators=generators, device=first.device)
+        self._settings: list[TrialConfig] = []
 
-    def _rule(self) -> Rule:
+    def _update_rule(self) -> None:
+        """Make the rule anew if a setting of a member has changed: a graph reads the tensors of the one it captured."""
+        settings = [one.config.at(one.epoch) for one in self.members]
+        if settings != self._settings:
+            self._settings, self._rule = settings, self._new_rule()
+            if self._graph is not None:
+                self._graph.reset()
+
+    def _new_rule(self) -> Rule:
         first = self.members[0]
         weights = [one.config.at(one.epoch).loss.mse_weight for one in self.members]
         exact = next(first.net.parameters()).dtype
@@ -112,25 +130,24 @@ class FusedTrainer:
         """Train all members on their samples once."""
         started = time.perf_counter()
         self._net.train()
-        first, rule = self.members[0], self._rule()
-        losses_n = torch.zeros(len(self.members), device=first.device)
-        correct_n = torch.zeros(len(self.members), device=first.device)
-        generator = tuple(one.masks for one in self.members)
-        for inputs, labels_nB in self._batches():
-            with float32_products(first.config.precision):
-                batch = rule.train_batch(
-                    self._net,
-                    cast(Optimizer, self._optimizer),
-                    inputs,
-                    labels_nB,
-                    generator=generator,
-                    scaler=cast(GradScaler | None, self._scaler),
-                )
-            losses_n += batch.losses.sum(0) * labels_nB.shape[1]
-            correct_n += (batch.logits.sum(0).argmax(-1) == labels_nB).sum(-1)
-        count, seconds = len(first.train_set), time.perf_counter() - started
-        values = zip((losses_n / count).tolist(), (correct_n / count).tolist(), strict=True)
-        return [Fitted(loss, top1, seconds) for loss, top1 in values]
+        self._update_rule()
+        self._sums.clear()
+        with passing(self._graph, self._count_batch) as train_batch:
+            for inputs, labels_nB in self._batches():
+                train_batch(inputs, labels_nB)
+        return self._sums.fitted(len(self.members[0].train_set), started)
+
+    def _count_batch(self, inputs: Tensor, labels_nB: Tensor) -> None:
+        with float32_products(self.members[0].config.precision):
+            batch = self._rule.train_batch(
+                self._net,
+                cast(Optimizer, self._optimizer),
+                inputs,
+                labels_nB,
+                generator=tuple(one.masks for one in self.members),
+                scaler=cast(GradScaler | None, self._scaler),
+            )
+        self._sums.add(batch, labels_nB)
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of all members: inputs [B,nC,H,W] or [B,T,nC,H,W], labels [n,B]."""

@@ -1,11 +1,11 @@
 """The trainer of one trial on one device: epochs, metrics, checkpoints. It knows sinks, never MLflow or Ray."""
 
-import platform
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,12 +20,15 @@ from ottt.functional.precision import check_precision, float32_products
 from ottt.models.registry import build_model
 from ottt.rules import Batch, build_rule
 from ottt.schema import Status
+from ottt.training.batch_graph import BatchGraph, TrainBatch, passing, uses_graph
 from ottt.training.checkpoint import State, UnusableState, read_checkpoint, restore, write_checkpoint
 from ottt.training.compile import choose_kernels
+from ottt.training.device import choose_device, described
 from ottt.training.divergence import Diverged, expect_finite, expect_finite_state
 from ottt.training.load_data import load_data
 from ottt.training.metrics import computed, cost
 from ottt.training.optim import build_optimizer, build_schedule, change_optimizer
+from ottt.training.sums import Fitted, Sums
 
 EVAL_BATCH = 512  # most samples per batch of an evaluation
 EVAL_TO_TRAIN = 4  # most training batches per batch of an evaluation, which needs no memory for a backward pass
@@ -38,20 +41,6 @@ class Sink(Protocol):
         """Record the metrics of `epoch` (from 1), by the names of `ottt.schema`."""
 
 
-class Fitted(NamedTuple):
-    """One pass over the training samples, each batch measured before its update.
-
-    Attributes:
-        loss: mean loss of the samples.
-        top1: accuracy.
-        seconds: how long it took.
-    """
-
-    loss: float
-    top1: float
-    seconds: float
-
-
 class Trainer:
     """A trial in training: call `train_epoch` until `done`, and `save` or `load` between epochs.
 
@@ -62,6 +51,8 @@ class Trainer:
         device: its device.
         data_digest: fingerprint of the data and their split.
         report: evaluation of the test samples after the last epoch trained here; None before that.
+        sums: loss and correct answers of the epoch in training.
+        graph: what trains its batches in static buffers, as one graph where there are graphs; None: nothing does.
     """
 
     def __init__(self, config: TrialConfig, *, device: torch.device | None = None) -> None:
@@ -86,6 +77,8 @@ class Trainer:
         self.order = torch.Generator().manual_seed(order_seed)  # order of samples, and frames drawn
         self.masks = torch.Generator(self.device).manual_seed(mask_seed)  # dropout masks
         self.augmentation = torch.Generator(self.device).manual_seed(change_seed)
+        self.sums = Sums(None, self.device)
+        self.graph = self._new_graph()
 
     @property
     def done(self) -> bool:
@@ -95,9 +88,7 @@ class Trainer:
     @property
     def device_name(self) -> str:
         """Kind and model of the device, e.g. `cuda: NVIDIA H200`."""
-        if self.device.type == "cuda":
-            return f"cuda: {torch.cuda.get_device_name(self.device)}"
-        return f"cpu: {platform.machine()}, {torch.get_num_threads()} threads"
+        return described(self.device)
 
     def train_epoch(self) -> dict[str, float]:
         """Train one epoch and evaluate.
@@ -140,6 +131,19 @@ class Trainer:
             return self.rule.train_batch(
                 self.net, self.optimizer, inputs, labels, generator=self.masks, scaler=self.scaler
             )
+
+    def training_pass(self) -> AbstractContextManager[TrainBatch]:
+        """A pass over the training samples, in which `sums` count; it gives what trains a batch, perhaps as a graph."""
+        return passing(self.graph, self._count_batch)
+
+    def _count_batch(self, inputs: Tensor, labels: Tensor) -> None:
+        self.sums.add(self.train_batch(inputs, labels), labels)
+
+    def _new_graph(self) -> BatchGraph | None:
+        if not uses_graph(self.config, self.net, self.rule, samples=len(self.train_set), device=self.device):
+            return None
+        size, optimizers = self.config.batch_size, [self.optimizer]
+        return BatchGraph(size, optimizers=optimizers, generators=[self.masks], device=self.device)
 
     def _evaluated(self) -> dict[str, float]:
         """Metrics of the evaluations after an epoch."""
@@ -199,25 +203,27 @@ class Trainer:
             generators={"order": self.order, "masks": self.masks, "augmentation": self.augmentation},
         )
         self.epoch = state["epoch"]
+        if self.graph is not None:
+            self.graph.reset()  # the optimizer has other tensors
 
     def _apply_changes(self) -> None:
         before, now = self.config.at(self.epoch - 1), self.config.at(self.epoch)
         change_optimizer(self.optimizer, self.schedule, before=before.optim, now=now.optim)
         self.rule = build_rule(now, kernels=self.kernels)
+        if self.graph is not None and before != now:
+            self.graph.reset()
 
     def _fit(self) -> Fitted:
         """Train on all samples once."""
         started = time.perf_counter()
         self.net.train()
-        size = self.config.batch_size
-        loss = torch.zeros((), device=self.device)
-        correct = torch.zeros((), device=self.device)
-        for inputs, labels in self.train_set.training_batches(size, order=self.order, augmentation=self.augmentation):
-            batch = self.train_batch(inputs, labels)
-            loss += batch.losses.sum() * len(labels)
-            correct += (batch.logits.sum(0).argmax(1) == labels).sum()
-        count = len(self.train_set)
-        return Fitted(loss.item() / count, correct.item() / count, time.perf_counter() - started)
+        self.sums.clear()
+        size, order, augmentation = self.config.batch_size, self.order, self.augmentation
+        with self.training_pass() as train_batch:
+            for inputs, labels in self.train_set.training_batches(size, order=order, augmentation=augmentation):
+                train_batch(inputs, labels)
+        [fitted] = self.sums.fitted(len(self.train_set), started)
+        return fitted
 
 
 @dataclass(frozen=True)
@@ -289,10 +295,3 @@ def fit(
         if sink is not None:
             sink.log(trainer.epoch, history[-1])
     return TrainResult(trainer.config, Status.FINISHED, tuple(history))
-
-
-def choose_device(name: str) -> torch.device:
-    """The device with this name; "auto" is the GPU if there is one."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)

@@ -5,6 +5,7 @@ until all work that was handed to it is done.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import get_args
 
 import pytest
@@ -22,7 +23,10 @@ from ottt.models.base import Network
 from ottt.models.fused import FusedNetwork
 from ottt.modules import Context
 from ottt.names import SurrogateName
+from ottt.rules import Batch
+from ottt.training.batch_graph import BatchGraph
 from ottt.training.optim import build_optimizer
+from ottt.training.sums import Sums
 
 SMALL = ["model.width=0.1", "T=2", "batch_size=4"]
 RULES = {
@@ -83,6 +87,23 @@ def inputs_of(config: TrialConfig) -> tuple[Tensor, Tensor]:
     return images, torch.empty(4, dtype=torch.int64, device="meta")
 
 
+def static(
+    train: Callable[[Tensor, Tensor], Batch], images: Tensor, labels: Tensor, *, trials: int | None = None
+) -> Batch:
+    """The second of two batches in static buffers, with what an epoch adds up: what a CUDA graph would be of."""
+    device, batches = images.device, list[Batch]()
+    sums = Sums(trials, device)
+
+    def train_and_count(images: Tensor, labels: Tensor) -> None:
+        batches.append(train(images, labels))
+        sums.add(batches[-1], labels)
+
+    with BatchGraph(len(images), optimizers=[], generators=[], device=device).training(train_and_count) as train_batch:
+        for _ in range(2):
+            train_batch(images, labels)
+    return batches[-1]
+
+
 def train(*overrides: str, change: Callable[[Network], object] | None = None) -> None:
     """A training batch and an evaluation on the device `meta`."""
     config = ottt.load_config("digits", [*SMALL, *overrides])
@@ -93,7 +114,7 @@ def train(*overrides: str, change: Callable[[Network], object] | None = None) ->
             change(net)
         optimizer, rule = build_optimizer(net.parameters(), config.optim), ottt.build_rule(config)
         images, labels = inputs_of(config)
-        batch = rule.train_batch(net, optimizer, images, labels, generator=DeviceGenerator())
+        batch = static(partial(rule.train_batch, net, optimizer, generator=DeviceGenerator()), images, labels)
         assert (batch.logits.device.type, batch.losses.shape) == ("meta", (2,))
         assert {p.grad.device.type for p in net.parameters() if p.grad is not None} == {"meta"}
         net.eval()
@@ -131,7 +152,7 @@ def train_fused(*overrides: str) -> None:
         rule = ottt.build_rule(configs[0], mse_weight=torch.tensor([0.0, 0.1], device="meta"))
         generators = DeviceGenerator(), DeviceGenerator()
         images, labels = torch.cat([images] * 2, -3), torch.stack([labels] * 2)
-        batch = rule.train_batch(fused, optimizer, images, labels, generator=generators)
+        batch = static(partial(rule.train_batch, fused, optimizer, generator=generators), images, labels, trials=2)
         assert (batch.logits.device.type, batch.losses.shape) == ("meta", (2, 2))
 
 

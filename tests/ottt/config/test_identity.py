@@ -62,6 +62,7 @@ VALUES: dict[str, tuple[Any, Any, Any]] = {  # valid values of each setting
     "seed": (0, 1, 2),
     "precision": ("fp32", "bf16", "tf32"),
     "compile": (False, True, "auto"),
+    "cuda_graph": (False, True, "auto"),
     "deterministic": (False, True, False),
     "device": ("cpu", "cuda", "auto"),
 }
@@ -73,7 +74,7 @@ def is_read(key: str, config: TrialConfig) -> bool:
     if key.startswith("data.frames."):
         return events
     match key:
-        case "data.root" | "data.workers" | "compile" | "device":
+        case "data.root" | "data.workers" | "compile" | "cuda_graph" | "device":
             return False
         case "data.augment.cutout":
             return not events
