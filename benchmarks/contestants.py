@@ -146,7 +146,7 @@ def replayed(
     def train_and_keep(images: Tensor, labels: Tensor) -> None:
         loss.copy_(train(images, labels).losses.sum())
 
-    static = BatchGraph(len(images), optimizers=optimizers, generators=[], device=images.device)
+    static = BatchGraph(len(images), optimizers=optimizers, generators=[], changed=[], device=images.device)
 
     def step() -> Tensor:
         with static.training(train_and_keep) as train_batch:

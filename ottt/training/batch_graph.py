@@ -16,11 +16,13 @@ from ottt.models.base import Network
 from ottt.rules import Rule
 from ottt.training.capturable import DeviceUpdates
 from ottt.training.cuda_recorder import CudaRecorder
+from ottt.training.replay_check import replays_truly
 
 WARM_UP = 3  # batches before the one that is captured, as in torch's documentation
 # Replays that pay for a capture, for `auto`. A capture takes the host about as long as a batch, and a replay saves most
 # of that; nobody has measured it yet, so it is a round number that is certainly enough.
 WORTH = 10
+CHECKED = 2  # replays that are compared with their batch: the second is the first with other samples
 
 _KNOWN = ("ottt.", "torch.")  # packages whose rules and layers decide nothing on the host but what `_problem` names
 
@@ -56,20 +58,21 @@ class BatchGraph:
 
     The first WARM_UP full batches are trained operation by operation; the next is captured; from then on the graph is
     replayed. The last batch of an epoch, if it is smaller, stays as it is. If the last batch of the warm-up shows that
-    a capture would fail, or if it does fail, which changes nothing, then all batches from there on are trained
-    operation by operation, with one notice.
+    a capture would fail, or if it does fail, which changes nothing, or if one of the first replays does not do what its
+    batch does, which is taken back, then all batches from there on are trained operation by operation, with one notice.
 
     Args:
         size: samples of a full batch.
         optimizers: the optimizers that the batch steps.
         generators: the generators on the device that it draws from.
+        changed: the tensors that it changes besides those of the optimizers: buffers of the network, sums.
         device: where it is trained.
 
     Attributes:
-        before_replay: number of full batches before the first replay.
+        before_replay: number of full batches before those that are only replayed.
     """
 
-    before_replay = WARM_UP + 1
+    before_replay = WARM_UP + CHECKED
 
     def __init__(
         self,
@@ -77,15 +80,17 @@ class BatchGraph:
         *,
         optimizers: Sequence[Optimizer],
         generators: Sequence[torch.Generator],
+        changed: Sequence[Tensor],
         device: torch.device,
     ) -> None:
         kind = RECORDERS.get(device.type)
         self._size = size
         self._recorder = None if kind is None else kind(device, generators)
+        self._optimizers, self._generators, self._others = tuple(optimizers), tuple(generators), tuple(changed)
         self._updates = [] if kind is None else [DeviceUpdates(one) for one in optimizers]
         self._buffers: tuple[Tensor, Tensor] | None = None
         self._replay: Callable[[], None] | None = None
-        self._warm = 0
+        self._warm, self._replays = 0, 0
 
     @property
     def captured(self) -> bool:
@@ -94,7 +99,7 @@ class BatchGraph:
 
     def reset(self) -> None:
         """Forget what was captured: the next batches are to use other settings, or other tensors of the optimizer."""
-        self._replay, self._warm = None, 0
+        self._replay, self._warm, self._replays = None, 0, 0
         if self._recorder is not None:
             self._recorder.release()
 
@@ -117,7 +122,7 @@ class BatchGraph:
         if self._recorder is None:
             work()
         elif self._replay is not None:
-            self._replay()
+            self._repeat(self._recorder, self._replay, work)
         elif self._warm < WARM_UP:
             self._warm += 1
             self._warm_up(self._recorder, work)
@@ -147,7 +152,23 @@ class BatchGraph:
             self._give_up(first_line(error))
             work()
         else:
-            self._replay()
+            self._repeat(recorder, self._replay, work)
+
+    def _repeat(self, recorder: Recorder, replay: Callable[[], None], work: Callable[[], None]) -> None:
+        self._replays += 1
+        if self._replays > CHECKED:
+            replay()
+            return
+        parameters = [
+            one.detach() for made in self._optimizers for group in made.param_groups for one in group["params"]
+        ]
+        states = [values for made in self._optimizers for values in made.state.values()]
+        held = [value for values in states for value in values.values() if isinstance(value, Tensor)]
+        others = [*held, *self._others]
+        if not replays_truly(replay, work, parameters=parameters, others=others, generators=self._generators):
+            self._replay = None
+            recorder.release()
+            self._give_up("its replay gave other numbers")
 
     def _give_up(self, problem: str) -> None:
         self._recorder = None

@@ -106,9 +106,13 @@ class FusedTrainer:
         self._sums = Sums(len(self.members), first.device)
         self._graph = None
         if all(one.graph is not None for one in self.members):
-            optimizers, generators = [one.optimizer for one in self.members], [one.masks for one in self.members]
-            size = first.config.batch_size
-            self._graph = BatchGraph(size, optimizers=optimizers, generators=generators, device=first.device)
+            self._graph = BatchGraph(
+                first.config.batch_size,
+                optimizers=[one.optimizer for one in self.members],
+                generators=[one.masks for one in self.members],
+                changed=[*(value for one in self.members for value in one.net.buffers()), *self._sums.tensors],
+                device=first.device,
+            )
         self._settings: list[TrialConfig] = []
 
     def _update_rule(self) -> None:

@@ -39,6 +39,11 @@ class Sums:
         self._loss = torch.zeros(shape, device=device)
         self._correct = torch.zeros(shape, device=device)
 
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """What a batch adds to."""
+        return self._loss, self._correct
+
     def clear(self) -> None:
         """Start again."""
         self._loss.zero_()

@@ -142,8 +142,9 @@ class Trainer:
     def _new_graph(self) -> BatchGraph | None:
         if not uses_graph(self.config, self.net, self.rule, samples=len(self.train_set), device=self.device):
             return None
-        size, optimizers = self.config.batch_size, [self.optimizer]
-        return BatchGraph(size, optimizers=optimizers, generators=[self.masks], device=self.device)
+        size, optimizers, changed = self.config.batch_size, [self.optimizer], [*self.net.buffers(), *self.sums.tensors]
+        generators = [self.masks]
+        return BatchGraph(size, optimizers=optimizers, generators=generators, changed=changed, device=self.device)
 
     def _evaluated(self) -> dict[str, float]:
         """Metrics of the evaluations after an epoch."""

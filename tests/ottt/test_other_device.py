@@ -98,7 +98,9 @@ def static(
         batches.append(train(images, labels))
         sums.add(batches[-1], labels)
 
-    with BatchGraph(len(images), optimizers=[], generators=[], device=device).training(train_and_count) as train_batch:
+    with BatchGraph(len(images), optimizers=[], generators=[], changed=[], device=device).training(
+        train_and_count
+    ) as train_batch:
         for _ in range(2):
             train_batch(images, labels)
     return batches[-1]

@@ -89,7 +89,8 @@ def test_updates_of_a_graph_are_the_plain_ones_up_to_rounding(optimizer: str) ->
 @pytest.mark.usefixtures("recorded")
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 def test_a_rate_that_is_a_number_would_never_change(schedule: str) -> None:
-    plain, wrong = (trainer(f"schedule.name={schedule}", graph=graph) for graph in ("false", "true"))
+    settings = ["batch_size=64", f"schedule.name={schedule}"]  # replays that are checked are of the first epoch
+    plain, wrong = (trainer(*settings, graph=graph) for graph in ("false", "true"))
     assert wrong.graph is not None
     wrong.graph._updates = []
     found = [epoch(wrong) == epoch(plain) for _ in range(2)]
@@ -115,6 +116,65 @@ def test_what_a_graph_can_get_wrong_is_noticed(spoil: Callable[[BatchGraph], Non
     assert wrong.graph is not None
     spoil(wrong.graph)
     assert [epoch(wrong) == epoch(right) for _ in range(2)] == equal
+
+
+class Idle(Recorder):
+    """Its replays do nothing."""
+
+    def _repeat(self) -> None:
+        self.replays += 1
+
+
+class Stale(Recorder):
+    """Its replays go on with the samples of the captured batch."""
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        inputs, labels = work.args  # type: ignore[attr-defined]
+        first = inputs.clone(), labels.clone()
+        repeat = super().record(work)
+
+        def replay() -> None:
+            kept = inputs.clone(), labels.clone()
+            inputs.copy_(first[0])
+            labels.copy_(first[1])
+            repeat()
+            inputs.copy_(kept[0])
+            labels.copy_(kept[1])
+
+        return replay
+
+
+class Redrawing(Recorder):
+    """Its replays draw what the captured batch drew."""
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        [generator] = self._generators
+        state, repeat = generator.get_state(), super().record(work)
+
+        def replay() -> None:
+            generator.set_state(state)
+            repeat()
+
+        return replay
+
+
+@pytest.mark.parametrize(("wrong", "replays"), [(Idle, 1), (Stale, 2), (Redrawing, 2)])
+def test_a_replay_that_does_something_else_is_taken_back(
+    wrong: type[Recorder], replays: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ["batch_size=64", "neuron.dropout=0.3"]
+    plain = unrecorded(monkeypatch, lambda: trainer(*settings))
+    with pytest.warns(UncapturedWarning):
+        expected = [epoch(plain) for _ in range(2)]
+    monkeypatch.setitem(RECORDERS, "cpu", wrong)
+    spoilt = trainer(*settings)
+    found = recorder(spoilt)
+    with pytest.warns(UncapturedWarning, match="a batch cannot be captured: its replay gave other numbers"):
+        assert [epoch(spoilt) for _ in range(2)] == expected
+    same(spoilt, plain)
+    assert found.replays == replays
+    assert spoilt.graph is not None
+    assert not spoilt.graph.captured
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
