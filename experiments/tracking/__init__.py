@@ -4,6 +4,7 @@ __all__ = [
     "artifacts",
     "connection",
     "model",
+    "names",
     "redact",
     "registration",
     "server",

@@ -2,10 +2,9 @@
 
 import platform
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from ottt.functional.precision import check_precision, float32_products
 from ottt.models.registry import build_model
 from ottt.rules import Batch, build_rule
 from ottt.schema import Status
+from ottt.sinks.registry import Sink
 from ottt.training.checkpoint import State, UnusableState, read_checkpoint, restore, write_checkpoint
 from ottt.training.compile import choose_kernels
 from ottt.training.divergence import Diverged, expect_finite, expect_finite_state
@@ -29,13 +29,6 @@ from ottt.training.optim import build_optimizer, build_schedule, change_optimize
 
 EVAL_BATCH = 512  # most samples per batch of an evaluation
 EVAL_TO_TRAIN = 4  # most training batches per batch of an evaluation, which needs no memory for a backward pass
-
-
-class Sink(Protocol):
-    """Destination of a trial's metrics."""
-
-    def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Record the metrics of `epoch` (from 1), by the names of `ottt.schema`."""
 
 
 class Fitted(NamedTuple):

@@ -20,6 +20,7 @@ from experiments.run.queue import TaskQueue
 from experiments.run.resume import ResumePolicy, WhichTrials
 from experiments.run.state import SweepState
 from experiments.run.training import variant_source
+from experiments.sinks.sweep_sinks import SweepSinks
 from experiments.sweep_spec.spec import SweepSpec
 from experiments.tracking.sink import MlflowSink
 from experiments.tracking.writer import BackgroundWriter
@@ -83,7 +84,8 @@ def make_desk(folder: Path, sweep: SweepSpec, *, fail_fast: bool = False) -> Des
     sink = MlflowSink(plan, "", HERE, store=results.store, artifacts=results.artifacts)
     tracking = Unread(sink, results.records)
     disk, locks = Disk(folder, ending=ending, say=display.print), TrialLocks(results.records.folder)
-    effects = Effects(results, state, display, tracking, disk, locks)
+    sinks = SweepSinks(plan, results, say=display.print)
+    effects = Effects(results, state, display, tracking, sinks, disk, locks)
     queue = TaskQueue(retries=sweep.retries)
     source = variant_source(sweep, state, queue, resume)
     return Desk(Driver(state, queue, source, resume, effects, ending, fail_fast=fail_fast), said)
