@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ottt.models.registry import register_model as register_model
     from ottt.rules import build_rule as build_rule
     from ottt.rules import register_rule as register_rule
-    from ottt.sinks.registry import SinkTrial as SinkTrial
     from ottt.sinks.registry import register_sink as register_sink
+    from ottt.sinks.sink import SinkTrial as SinkTrial
     from ottt.training.divergence import Diverged as Diverged
     from ottt.training.load_data import register_dataset as register_dataset
     from ottt.training.metrics import register_metric as register_metric
@@ -32,7 +32,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Diverged": "ottt.training.divergence",
     "EvalReport": "ottt.evalreport",
-    "SinkTrial": "ottt.sinks.registry",
+    "SinkTrial": "ottt.sinks.sink",
     "TrainResult": "ottt.training.trainer",
     "Trainer": "ottt.training.trainer",
     "TrialConfig": "ottt.config",

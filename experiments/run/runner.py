@@ -21,7 +21,7 @@ from experiments.run.resume import ResumePolicy, WhichTrials
 from experiments.run.state import SweepState
 from experiments.run.stop import watch_stop_request
 from experiments.sinks.sweep_sinks import SweepSinks
-from experiments.tracking.sink import MlflowSink
+from experiments.tracking.sweep_runs import SweepRuns
 from experiments.tracking.writer import BackgroundWriter
 from ottt.schema import Status
 
@@ -110,7 +110,7 @@ def _git_notes() -> list[str]:
 
 def _tracking(plan: SweepPlan, results: Results, provenance: Provenance) -> BackgroundWriter:
     """The writer of the tracking store, not started yet."""
-    sink = MlflowSink(
+    runs = SweepRuns(
         plan,
         plan.spec.to_yaml(),
         provenance,
@@ -118,7 +118,7 @@ def _tracking(plan: SweepPlan, results: Results, provenance: Provenance) -> Back
         artifacts=results.artifacts,
         states=plan.spec.checkpoints.log,
     )
-    return BackgroundWriter(sink, results.records)
+    return BackgroundWriter(runs, results.records)
 
 
 def _run(

@@ -14,7 +14,8 @@ from experiments.tracking.redact import redacted
 from ottt.errors import UserError, command, first_line
 from ottt.plugins import described
 from ottt.schema import ENDED, Status
-from ottt.sinks.registry import SinkKind, TrialSink
+from ottt.sinks.registry import SinkKind
+from ottt.sinks.sink import TrialSink
 
 PERIOD_S = 1.0  # between two looks at the records
 GIVEN = "given.jsonl"  # in the sink's folder: the trials that it has to their end, one a line
@@ -121,14 +122,15 @@ class SinkFeeder:
 
     def _changed(self) -> list[str]:
         """The trials that have changed, after some time in which they can change again; none: there are no more."""
-        changed: dict[str, None] = {}  # an ordered set
-        while not changed and (trial := self._updates.get()) is not None:
+        if (first := self._updates.get()) is None:
+            return []
+        self._ending.wait(PERIOD_S)
+        changed = {first: None}  # an ordered set
+        while not self._updates.empty():
+            if (trial := self._updates.get()) is None:
+                self._updates.put(None)  # the last one: for the next call
+                break
             changed[trial] = None
-            self._ending.wait(PERIOD_S)
-            while not self._updates.empty() and (more := self._updates.get()) is not None:
-                changed[more] = None
-            if self._ending.is_set():
-                self._updates.put(None)  # it may have been taken here
         return list(changed)
 
     def _guarded(self, trial: str, step: Callable[[str], None]) -> None:

@@ -9,7 +9,7 @@ from experiments.results.trial_records import Record
 from experiments.tracking.names import trial_name, variant_names
 from experiments.tracking.redact import redactor
 from experiments.tracking.shown_plan import shown_plan
-from ottt.sinks.registry import SinkTrial
+from ottt.sinks.sink import SinkTrial
 
 
 class SinkTrials:

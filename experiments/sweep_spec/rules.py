@@ -38,7 +38,7 @@ def broken_rules(spec: "SweepSpec", *, misshapen: frozenset[KeyPath] = frozenset
     grid = [*_settings(spec), *uneven]
     axes_unknown = lost & {"axes", "zip"} or misshapen & {("search",), ("search", "space")}
     rows = [] if axes_unknown else [*_check_row_keys(spec)]
-    found = [*grid, *rows, *_seeds(spec), *_metric(spec), *_search(spec), *_checkpoints(spec), *wrong_sinks(spec)]
+    found = [*grid, *rows, *_seeds(spec), *_metric(spec), *_search(spec), *_checkpoints(spec), *wrong_sinks(spec.sinks)]
     if "base" not in lost:
         found += _held_out(spec)
     found += (large := [*oversized(spec)])

@@ -1,7 +1,7 @@
 """The sinks of a sweep in its spec: where epochs go besides the records."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_serializer
 
@@ -9,9 +9,6 @@ from ottt.config.groups import Section
 from ottt.config.yaml_reader import KeyPath
 from ottt.errors import UserError
 from ottt.sinks.registry import find_sink
-
-if TYPE_CHECKING:
-    from experiments.sweep_spec.spec import SweepSpec
 
 
 class SinkChoice(Section):
@@ -44,10 +41,10 @@ SinkChoices = Annotated[
 ]
 
 
-def wrong_sinks(spec: "SweepSpec") -> Iterator[tuple[KeyPath, str]]:
+def wrong_sinks(choices: Sequence[SinkChoice]) -> Iterator[tuple[KeyPath, str]]:
     """Each sink exists, can be used here, and is given once."""
     seen: set[str] = set()
-    for index, choice in enumerate(spec.sinks):
+    for index, choice in enumerate(choices):
         path = ("sinks", index)
         try:
             find_sink(choice.name, plugin=choice.plugin)

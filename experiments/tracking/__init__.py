@@ -9,7 +9,7 @@ __all__ = [
     "registration",
     "server",
     "shown_plan",
-    "sink",
+    "sweep_runs",
     "sync",
     "writer",
 ]

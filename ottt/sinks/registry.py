@@ -1,65 +1,19 @@
-"""What a sink is, which there are by name, and `register_sink`. Standard library only."""
+"""The sinks that there are by name, and `register_sink`. Standard library only."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any, Protocol
 
 from ottt.errors import UserError, brief
 from ottt.plugins import claim, load_installed, load_plugin
-from ottt.schema import Status
+from ottt.sinks.sink import SinkTrial, TrialSink
 
 KIND = "sink"
 RESERVED = frozenset({"artifacts", "ray", "sweeps", "trials"})  # folders of results beside those of sinks
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
-
-
-class Sink(Protocol):
-    """Destination of a trial's metrics."""
-
-    def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Record the metrics of `epoch` (from 1), by the names of `ottt.schema`."""
-
-
-class TrialSink(Sink, Protocol):
-    """A sink that a sweep opens for one of its trials."""
-
-    def close(self, status: Status) -> None:
-        """There is no further epoch at present: how the trial stands."""
-
-
-@dataclass(frozen=True)
-class SinkTrial:
-    """What a sink is told of a trial before its first epoch, without secrets.
-
-    Attributes:
-        sweep: name of the sweep.
-        trial: hash of the trial's configuration.
-        name: short and unique in the sweep, e.g. "tau=2 online s1".
-        variant: the name without the seed.
-        seed: seed of the trial.
-        settings: what the sweep varies, by dotted key.
-        config: every setting, by dotted key.
-        metric: the sweep's metric.
-        started: when the trial began, in seconds since 1970.
-        folder: where the sink can write, `<results>/<sink>/<sweep>`; it need not exist.
-    """
-
-    sweep: str
-    trial: str
-    name: str
-    variant: str
-    seed: int
-    settings: Mapping[str, Any]
-    config: Mapping[str, Any]
-    metric: str
-    started: float
-    folder: Path
-
 
 OpenSink = Callable[[SinkTrial], TrialSink]
 

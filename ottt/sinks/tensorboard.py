@@ -18,7 +18,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, Sessi
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from ottt.schema import SETTLED, Status
-from ottt.sinks.registry import SinkTrial
+from ottt.sinks.sink import SinkTrial
 
 COMPARED = (
     "val/top1",
@@ -55,13 +55,13 @@ class TensorBoardSink:
         self._add_hparams(hparams.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start))
 
     def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """See `ottt.sinks.registry.Sink`."""
+        """See `ottt.sinks.sink.Sink`."""
         self._time += metrics.get(DURATION, 0.0)
         values = [Summary.Value(tag=name, simple_value=value) for name, value in metrics.items()]
         self._write(Event(wall_time=self._time, step=epoch, summary=Summary(value=values)))
 
     def close(self, status: Status) -> None:
-        """See `ottt.sinks.registry.TrialSink`."""
+        """See `ottt.sinks.sink.TrialSink`."""
         if status is not Status.INTERRUPTED:
             is_result = SessionStatus.STATUS_SUCCESS if status in SETTLED else SessionStatus.STATUS_FAILURE
             end = SessionEndInfo(status=is_result, end_time_secs=self._time)

@@ -11,7 +11,7 @@ import wandb
 
 from ottt.errors import UserError
 from ottt.schema import SETTLED, Status
-from ottt.sinks.registry import SinkTrial
+from ottt.sinks.sink import SinkTrial
 
 UPLOAD_S = 120.0  # that the end of a run waits for its upload
 WITHOUT_LOGIN = ("offline", "disabled")
@@ -43,12 +43,12 @@ class WandbSink:
         )
 
     def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """See `ottt.sinks.registry.Sink`; the server's run has the steps before `starting_step` already."""
+        """See `ottt.sinks.sink.Sink`; the server's run has the steps before `starting_step` already."""
         if epoch >= self._run.starting_step:
             self._run.log(dict(metrics), step=epoch)
 
     def close(self, status: Status) -> None:
-        """See `ottt.sinks.registry.TrialSink`."""
+        """See `ottt.sinks.sink.TrialSink`."""
         self._run.summary["status"] = str(status)
         self._run.finish(exit_code=int(status not in SETTLED))
 

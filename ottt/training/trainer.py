@@ -19,7 +19,7 @@ from ottt.functional.precision import check_precision, float32_products
 from ottt.models.registry import build_model
 from ottt.rules import Batch, build_rule
 from ottt.schema import Status
-from ottt.sinks.registry import Sink
+from ottt.sinks.sink import Sink
 from ottt.training.checkpoint import State, UnusableState, read_checkpoint, restore, write_checkpoint
 from ottt.training.compile import choose_kernels
 from ottt.training.divergence import Diverged, expect_finite, expect_finite_state

@@ -22,11 +22,11 @@ from experiments.run.state import SweepState
 from experiments.run.training import variant_source
 from experiments.sinks.sweep_sinks import SweepSinks
 from experiments.sweep_spec.spec import SweepSpec
-from experiments.tracking.sink import MlflowSink
+from experiments.tracking.sweep_runs import SweepRuns
 from experiments.tracking.writer import BackgroundWriter
 from experiments.worker.step_report import StepReport
 from ottt.schema import Status
-from tests.experiments.sinks import REPORT
+from tests.experiments.mlflow_sweeps import REPORT
 from tests.experiments.specs import HERE
 
 
@@ -81,8 +81,8 @@ def make_desk(folder: Path, sweep: SweepSpec, *, fail_fast: bool = False) -> Des
     resume = ResumePolicy(results.records, HERE, WhichTrials.MISSING)
     resume.take_stock(state, plan.trials)
     display = ProgressDisplay(state, Console(file=said, width=200))
-    sink = MlflowSink(plan, "", HERE, store=results.store, artifacts=results.artifacts)
-    tracking = Unread(sink, results.records)
+    sweep_runs = SweepRuns(plan, "", HERE, store=results.store, artifacts=results.artifacts)
+    tracking = Unread(sweep_runs, results.records)
     disk, locks = Disk(folder, ending=ending, say=display.print), TrialLocks(results.records.folder)
     sinks = SweepSinks(plan, results, say=display.print)
     effects = Effects(results, state, display, tracking, sinks, disk, locks)

@@ -33,7 +33,7 @@ class NoSummaryWarning(UserWarning):
     """Report and comparison of a sweep are not in MLflow."""
 
 
-class MlflowSink:
+class SweepRuns:
     """The runs of one sweep.
 
     Args:
@@ -88,7 +88,7 @@ class MlflowSink:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the SQLite file that this sink writes is gone, or another has taken its place."""
+        """Whether the SQLite file that it writes is gone, or another has taken its place."""
         return identity(self._store) != self._file
 
     def open(self) -> None:
