@@ -107,6 +107,14 @@ class SinkFeeder:
         self._say = _nothing
 
     def _work(self) -> None:
+        try:
+            self._feed_all()
+            if self._kind.end is not None:
+                self._kind.end()
+        except BaseException as error:
+            self._complain(_text(error))
+
+    def _feed_all(self) -> None:
         if not self._anew:
             self._done = _read(self._given)
         while changed := self._changed():
@@ -114,11 +122,6 @@ class SinkFeeder:
                 self._guarded(trial, self._feed)
         for trial in list(self._open):
             self._guarded(trial, self._close_as_it_stands)
-        if self._kind.end is not None:
-            try:
-                self._kind.end()
-            except BaseException as error:
-                self._complain(_text(error))
 
     def _changed(self) -> list[str]:
         """The trials that have changed, after some time in which they can change again; none: there are no more."""

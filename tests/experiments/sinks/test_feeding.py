@@ -251,6 +251,21 @@ def test_a_sink_that_hangs_is_left_and_the_others_have_everything(
     assert one.sinks.wait()
 
 
+def test_a_sink_whose_folder_cannot_be_read_is_named(results: Results, notes: Notes) -> None:
+    plan = planned()
+    folder = results.sink_folder("notes", "s")
+    folder.parent.mkdir()
+    folder.write_text("a file in place of the folder", encoding="utf-8")
+    recorded(results.records, plan.trials[0], values=[0.25])
+    [said] = fed(plan, results)
+    assert "sink notes: " in said
+    assert "Error" in said
+    notes.raises["end",] = RuntimeError("not uploaded")
+    folder.unlink()
+    [said] = fed(plan, results)
+    assert said.startswith("note: sink notes: RuntimeError: not uploaded; ")
+
+
 def test_a_plan_that_grows(results: Results, notes: Notes) -> None:
     space = {"neuron.tau": [1.5, 2.0]}
     plan = planned(axes={}, search={"name": "optuna", "trials": 2, "space": space})
