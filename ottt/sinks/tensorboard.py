@@ -103,7 +103,7 @@ class _Repeated:
 
 def _place(trial: SinkTrial) -> Path:
     """The file of this attempt at the trial; those of others, or under a name that the trial had, are removed."""
-    folder = trial.folder / _folder_name(trial)
+    folder = _folder(trial)
     path = folder / f"events.out.tfevents.{int(trial.started)}.{trial.trial}"
     folder.mkdir(parents=True, exist_ok=True)
     for other in trial.folder.glob(f"*/events.out.tfevents.*.{trial.trial}"):
@@ -116,9 +116,13 @@ def _place(trial: SinkTrial) -> Path:
     return path
 
 
-def _folder_name(trial: SinkTrial) -> str:
+def _folder(trial: SinkTrial) -> Path:
+    """The folder with the trial's name; with a part of its hash, if another trial has it, or the name is none."""
     name = _UNSAFE.sub("_", trial.name)[:_LONGEST_NAME].strip(" .")
-    return name if name == trial.name else f"{name} {trial.trial[:8]}"
+    folder = trial.folder / name
+    if name == trial.name and all(file.name.endswith(f".{trial.trial}") for file in folder.glob("*tfevents*")):
+        return folder
+    return trial.folder / f"{name} {trial.trial[:8]}"
 
 
 def _experiment(trial: SinkTrial) -> Experiment:

@@ -99,6 +99,17 @@ def test_a_trial_that_is_trained_again_or_has_a_new_name_is_there_once(tmp_path:
     assert [path.name for path in tmp_path.iterdir()] == ["tau=2 s1"]
 
 
+def test_trials_that_have_one_name_are_two_runs(tmp_path: Path) -> None:
+    """Names tell the trials of a plan apart; one of an earlier plan can have had the same."""
+    for _ in range(2):
+        logged(trial(tmp_path, name="tau=2 s1"), EPOCHS[:1], Status.FINISHED)
+        logged(trial(tmp_path, name="tau=2 s1", tau=4.0), EPOCHS[1:2], Status.FINISHED)
+        assert points(tmp_path) == {
+            "tau=2 s1": [("val/top1", 1, 0.25), ("time/epoch_s", 1, 4.0)],
+            "tau=2 s1 c0ffee4.": [("val/top1", 1, 0.5), ("time/epoch_s", 1, 2.0)],
+        }
+
+
 @pytest.mark.parametrize("name", ["root=/data/a s0", "..", "x" * 300])
 def test_a_name_that_is_none_of_a_folder_becomes_one(tmp_path: Path, name: str) -> None:
     logged(trial(tmp_path, name=name), EPOCHS, Status.FINISHED)
