@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ottt.models.registry import register_model as register_model
     from ottt.rules import build_rule as build_rule
     from ottt.rules import register_rule as register_rule
+    from ottt.sinks.registry import register_sink as register_sink
+    from ottt.sinks.sink import SinkTrial as SinkTrial
     from ottt.training.divergence import Diverged as Diverged
     from ottt.training.load_data import register_dataset as register_dataset
     from ottt.training.metrics import register_metric as register_metric
@@ -30,6 +32,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Diverged": "ottt.training.divergence",
     "EvalReport": "ottt.evalreport",
+    "SinkTrial": "ottt.sinks.sink",
     "TrainResult": "ottt.training.trainer",
     "Trainer": "ottt.training.trainer",
     "TrialConfig": "ottt.config",
@@ -43,6 +46,7 @@ _HOMES = {
     "register_metric": "ottt.training.metrics",
     "register_model": "ottt.models.registry",
     "register_rule": "ottt.rules",
+    "register_sink": "ottt.sinks.registry",
     "reference_state_dict": "ottt.models.reference_weights",
     "train": "ottt.training.trainer",
 }

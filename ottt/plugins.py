@@ -2,8 +2,9 @@
 
 A plugin calls `ottt.register_model`, `register_rule`, `register_dataset` or `register_metric` when it is imported. The
 setting `plugins` lists those of a trial, by module (`mylab.networks`) or by file (`networks.py`), so that every process
-that reads the trial's configuration loads them. Installed packages can declare plugins as entry points in the group
-`ottt.plugins`; these are loaded when a configuration contains a name that is not built in.
+that reads the trial's configuration loads them. No trial depends on a sink: the plugin that calls `register_sink` is
+named in the spec of the sweep. Installed packages can declare plugins as entry points in the group `ottt.plugins`;
+these are loaded when a configuration contains a name that is not built in.
 
 Standard library only.
 """

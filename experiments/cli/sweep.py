@@ -1,7 +1,10 @@
 """Commands that run and stop sweeps: `ottt sweep`."""
 
 import json
+import shlex
+import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,13 +26,16 @@ from experiments.garbage_collection import collect_rarely, skip_collection_at_ex
 from experiments.interrupt import exit_at_once
 from experiments.results.folder import Results, shown
 from ottt.errors import command
+from ottt.plugins import printing_to_stderr
 
 if TYPE_CHECKING:
+    from experiments.planning.plan import SweepPlan
     from experiments.run.resume import WhichTrials
     from experiments.run.runner import SweepOutcome
     from experiments.sweep import Sweep
 
 STOP_TIMEOUT_S = 600.0  # for the running epochs
+TENSORBOARD = "tensorboard"
 
 app = typer.Typer(help="Plan, run and watch sweeps.", no_args_is_help=True)
 app.command("plan")(sweep_views.plan)
@@ -131,7 +137,8 @@ def _past_sweep(sweep: str, results: Path | None) -> "Sweep":
 def _run(sweep: "Sweep", choice: "WhichTrials", again: str, *, fail_fast: bool, as_json: bool) -> int:
     """Run the sweep and print the outcome; `again` is the command that resumes it."""
     collect_rarely()
-    outcome = sweep.run(choice=choice, fail_fast=fail_fast)
+    with printing_to_stderr():  # what sinks print must not stand between the lines of the outcome
+        outcome = sweep.run(choice=choice, fail_fast=fail_fast)
     for note in outcome.plan.notes:
         _print_stderr(f"note: {note}")
     if outcome.lost is not None:
@@ -143,6 +150,8 @@ def _run(sweep: "Sweep", choice: "WhichTrials", again: str, *, fail_fast: bool, 
         _print_stderr(f"error: {outcome.store_problem}; the records are complete, to write what is missing: {again}")
     else:
         _print_outcome(outcome, sweep.place, again, as_json=as_json)
+    if outcome.is_still_busy:  # a sink that hangs may also do so in what it does at Python's exit
+        exit_at_once(outcome.exit_status)
     skip_collection_at_exit()
     return outcome.exit_status
 
@@ -160,6 +169,8 @@ def _print_outcome(outcome: "SweepOutcome", place: Results, again: str, *, as_js
         if outcome.link is not None:
             print(f"MLflow view: {outcome.link}")
         print(f"MLflow page: {_page_command(place)}")
+        for line in _sink_lines(outcome.plan, place):
+            print(line)
     if outcome.failed:
         where = shown(place.records.folder)
         _print_stderr(
@@ -194,6 +205,13 @@ def _page_command(place: Results) -> str:
         return "where MLFLOW_TRACKING_URI points"
     is_usual = place == Results.at(None)
     return command("mlflow", "serve", *([] if is_usual else ["--results", shown(place.root)]))
+
+
+def _sink_lines(plan: "SweepPlan", place: Results) -> Iterator[str]:
+    if any(choice.name == TENSORBOARD for choice in plan.spec.sinks):
+        program = ["tensorboard"] if shutil.which("tensorboard") else [sys.executable, "-m", "tensorboard.main"]
+        folder = shown(place.sink_folder(TENSORBOARD, plan.name))
+        yield f"TensorBoard: {shlex.join([*program, '--logdir', folder])}"
 
 
 def _print_stderr(line: str) -> None:

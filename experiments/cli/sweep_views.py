@@ -23,6 +23,7 @@ from experiments.cli.arguments import (
 )
 from experiments.results.folder import Results, shown
 from ottt.errors import UserError, command, first_line
+from ottt.plugins import printing_to_stderr
 
 if TYPE_CHECKING:
     from analysis.statistics.power import Detectable
@@ -210,17 +211,31 @@ def sync(
         typer.Option("--to", metavar="URI", help="Tracking store (default: $MLFLOW_TRACKING_URI, else the local one)."),
     ] = None,
     results: ResultsOption = None,
-) -> None:
+) -> int:
     """Write the records of a sweep that MLflow lacks: after an outage, or into another store.
+
+    Without --to, the sinks of its spec get all epochs again, too.
 
     Example: ottt sweep sync quickstart --to http://mlflow.example:5000
     """
     from analysis.store.uri import shown_uri
+    from experiments.sinks.refill import refill
     from experiments.tracking.sync import sync as replay
 
     place = Results.at(results)
-    synced = replay(sweep_name(sweep, place), results=place, store=store)
+    name = sweep_name(sweep, place)
+    synced = replay(name, results=place, store=store)
     print(f"{synced.text}; the store has them all: {shown_uri(store or place.store)}")
+    if store is not None:
+        return 0
+    with printing_to_stderr():
+        problems = refill(name, results=place)
+    for sink, problem in problems.items():
+        if problem is None:
+            print(f"sink {sink}: has them all")
+        else:
+            print(f"error: {problem}", file=sys.stderr)
+    return int(any(problems.values()))
 
 
 def schema() -> None:

@@ -225,7 +225,7 @@ class _Progress:
             self._bar.stop()
 
     def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """See `ottt.training.trainer.Sink`."""
+        """See `ottt.sinks.sink.Sink`."""
         shown = [name for name in ("train/loss", "val/top1", "test/top1") if name in metrics]
         text = "  ".join(f"{name} {metrics[name]:.4f}" for name in shown)
         if self._bar is not None and self._task is not None:

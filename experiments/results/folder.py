@@ -40,6 +40,10 @@ class Results:
         """Records of all trials of all sweeps."""
         return TrialRecords(self.root / "trials")
 
+    def sink_folder(self, sink: str, sweep: str) -> Path:
+        """Where a sink can write what it gets of a sweep."""
+        return self.root / sink / sweep
+
     @property
     def is_local(self) -> bool:
         """Whether the tracking store is the SQLite file in this folder: MLFLOW_TRACKING_URI is not set."""

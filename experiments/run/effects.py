@@ -1,4 +1,4 @@
-"""Carries out what events change: records, display, tracking store and locks, in one fixed order."""
+"""Carries out what events change: records, display, tracking store, sinks, locks, in one fixed order."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from experiments.results.trial_records import TrialRecords
 from experiments.run.disk import Disk
 from experiments.run.progress_bar import ProgressDisplay
 from experiments.run.state import Change, End, SweepState
+from experiments.sinks.sweep_sinks import SweepSinks
 from experiments.sweep_spec.spec import SweepSpec
 from experiments.tracking.writer import BackgroundWriter
 from ottt.errors import UserError
@@ -26,6 +27,7 @@ class Effects:
         state: state of the sweep.
         display: shows progress.
         tracking: fills the tracking store from the records.
+        sinks: give epochs to the spec's sinks, from the records.
         disk: waits while there is no room.
         locks: the trials that other sweeps must not train.
     """
@@ -34,6 +36,7 @@ class Effects:
     state: SweepState
     display: ProgressDisplay
     tracking: BackgroundWriter
+    sinks: SweepSinks
     disk: Disk
     locks: TrialLocks
 
@@ -59,14 +62,16 @@ class Effects:
         if self.tracking.has_begun:
             return
         self.tracking.begin(say=self.display.print)
+        self.sinks.begin()
         self._write_plan(self.state.plan)
         for one in self.state:
             if one.status is not None:
-                self.tracking.update(one.trial.trial)
+                self._publish(one.trial.trial)
 
     def grow(self, plan: SweepPlan) -> None:
         """The sweep has a larger plan: it is written before a trial of it starts."""
         self.tracking.extend(plan)
+        self.sinks.extend(plan)
         if self.tracking.has_begun:
             self._write_plan(plan)
 
@@ -103,7 +108,7 @@ class Effects:
         for message in change.messages:
             self.display.print(message)
         self.display.update()
-        self.tracking.update(trial)
+        self._publish(trial)
         if change.releases:
             self.locks.release(trial)
 
@@ -116,7 +121,7 @@ class Effects:
     def announce(self, trial: str) -> None:
         """Show and track a trial whose record another run wrote."""
         self.display.update()
-        self.tracking.update(trial)
+        self._publish(trial)
 
     def interrupt(self) -> None:
         """Note the trials under way as interrupted, once their workers are gone, and release all locks.
@@ -127,6 +132,10 @@ class Effects:
             with suppress(Interrupted, UserError):
                 self.apply(Change(trial, end=End(Status.INTERRUPTED), releases=True))
         self.locks.close()
+
+    def _publish(self, trial: str) -> None:
+        self.tracking.update(trial)
+        self.sinks.update(trial)
 
     def _write_plan(self, plan: SweepPlan) -> None:
         self.disk.write(self.results.write_plan, plan, self.spec.to_yaml())

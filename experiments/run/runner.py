@@ -20,7 +20,8 @@ from experiments.run.progress_bar import ProgressDisplay
 from experiments.run.resume import ResumePolicy, WhichTrials
 from experiments.run.state import SweepState
 from experiments.run.stop import watch_stop_request
-from experiments.tracking.sink import MlflowSink
+from experiments.sinks.sweep_sinks import SweepSinks
+from experiments.tracking.sweep_runs import SweepRuns
 from experiments.tracking.writer import BackgroundWriter
 from ottt.schema import Status
 
@@ -40,6 +41,7 @@ class SweepOutcome:
         store_problem: what the tracking store lacks, in one line.
         lost: what ended it before its end, in a sentence: the cluster is gone.
         link: link to the sweep on MLflow's page, where that is known.
+        is_still_busy: whether a sink is at work that did not end in time.
     """
 
     plan: SweepPlan = field(repr=False)
@@ -50,6 +52,7 @@ class SweepOutcome:
     store_problem: str | None
     lost: str | None = None
     link: str | None = None
+    is_still_busy: bool = False
 
     @property
     def exit_status(self) -> int:
@@ -95,7 +98,8 @@ def run_sweep(
                 display.print(f"note: {note}")
             disk = Disk(results.root, ending=ending, say=display.print)
             locks = TrialLocks(results.records.folder)
-            effects = Effects(results, state, display, tracking, disk, locks)
+            sinks = SweepSinks(plan, results, say=display.print)
+            effects = Effects(results, state, display, tracking, sinks, disk, locks)
             return _run(effects, resume, ending, request, fail_fast=fail_fast)
 
 
@@ -106,7 +110,7 @@ def _git_notes() -> list[str]:
 
 def _tracking(plan: SweepPlan, results: Results, provenance: Provenance) -> BackgroundWriter:
     """The writer of the tracking store, not started yet."""
-    sink = MlflowSink(
+    runs = SweepRuns(
         plan,
         plan.spec.to_yaml(),
         provenance,
@@ -114,7 +118,7 @@ def _tracking(plan: SweepPlan, results: Results, provenance: Provenance) -> Back
         artifacts=results.artifacts,
         states=plan.spec.checkpoints.log,
     )
-    return BackgroundWriter(sink, results.records)
+    return BackgroundWriter(runs, results.records)
 
 
 def _run(
@@ -137,8 +141,10 @@ def _run(
             status = Status.FAILED if state.failed else Status.FINISHED
     finally:
         effects.interrupt()
+        effects.sinks.end()
         say = None if status is Status.INTERRUPTED else effects.display.print
         problem = tracking.close(status, say=say, leave=ending.now)
+        is_still_busy = not effects.sinks.wait(ending.now)
     return SweepOutcome(
         plan=state.plan,
         ran=state.begun,
@@ -148,6 +154,7 @@ def _run(
         store_problem=problem,
         lost=ending.lost if status is Status.INTERRUPTED else None,
         link=tracking.link,
+        is_still_busy=is_still_busy,
     )
 
 

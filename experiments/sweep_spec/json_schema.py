@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from experiments.sweep_spec.sink_choice import sink_schema
 from experiments.sweep_spec.spec import SweepSpec
 from ottt.config.load import preset_names
 from ottt.config.trial import TrialConfig
+from ottt.sinks.registry import SINKS
 
 Schema = dict[str, Any]
 
@@ -27,6 +29,7 @@ def spec_schema() -> Schema:
     own["seeds"] = {
         "anyOf": [{"type": "integer", "minimum": 1}, {"type": "array", "items": {"type": "integer"}, "minItems": 1}]
     }
+    own["sinks"] = sink_schema({"anyOf": [{"enum": list(SINKS)}, {"type": "string"}]})
     own["metric"] |= {"not": {"pattern": "^test/"}}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

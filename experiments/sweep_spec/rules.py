@@ -11,6 +11,7 @@ from experiments.sweep_spec.equal_values import hashable, repeated
 from experiments.sweep_spec.plan_size import oversized, too_many_left
 from experiments.sweep_spec.run_settings import matches
 from experiments.sweep_spec.search_space import domain
+from experiments.sweep_spec.sink_choice import wrong_sinks
 from ottt import schema
 from ottt.config.messages import describe
 from ottt.config.trial import TrialConfig
@@ -37,7 +38,7 @@ def broken_rules(spec: "SweepSpec", *, misshapen: frozenset[KeyPath] = frozenset
     grid = [*_settings(spec), *uneven]
     axes_unknown = lost & {"axes", "zip"} or misshapen & {("search",), ("search", "space")}
     rows = [] if axes_unknown else [*_check_row_keys(spec)]
-    found = [*grid, *rows, *_seeds(spec), *_metric(spec), *_search(spec), *_checkpoints(spec)]
+    found = [*grid, *rows, *_seeds(spec), *_metric(spec), *_search(spec), *_checkpoints(spec), *wrong_sinks(spec.sinks)]
     if "base" not in lost:
         found += _held_out(spec)
     found += (large := [*oversized(spec)])

@@ -19,6 +19,7 @@ from experiments.sweep_spec.run_settings import (
     dotted,
     matches,
 )
+from experiments.sweep_spec.sink_choice import SinkChoices
 from ottt.config.groups import Section
 from ottt.config.trial import TrialConfig
 from ottt.errors import brief
@@ -69,6 +70,7 @@ class SweepSpec(Section):
         retries: how often to retry a trial whose worker or machine was lost.
         scheduler: early stopping of trials.
         search: search that chooses the variants in place of axes.
+        sinks: where epochs go besides the records: names, or groups with `name` and `plugin`.
     """
 
     name: Annotated[str, AfterValidator(_checked_name)]
@@ -87,6 +89,7 @@ class SweepSpec(Section):
     retries: int = Field(3, ge=0)
     scheduler: Scheduler | None = None
     search: Search | None = None
+    sinks: SinkChoices = ()
 
     def varied(self) -> list[str]:
         """Settings that the sweep varies, those of the axes first."""

@@ -4,11 +4,12 @@ __all__ = [
     "artifacts",
     "connection",
     "model",
+    "names",
     "redact",
     "registration",
     "server",
     "shown_plan",
-    "sink",
+    "sweep_runs",
     "sync",
     "writer",
 ]

@@ -12,7 +12,7 @@ from experiments.results.trial_records import Record
 from experiments.sweep_spec.read import read_spec
 from experiments.sweep_spec.spec import SweepSpec
 from experiments.tracking.redact import redacted
-from experiments.tracking.sink import MlflowSink
+from experiments.tracking.sweep_runs import SweepRuns
 from experiments.tracking.writer import StoreError
 from ottt.errors import UserError
 from ottt.schema import WITHOUT_RESULT, Status
@@ -54,14 +54,14 @@ def sync(sweep: str, *, results: Results, store: str | None = None) -> Synced:
         records = {trial: record for trial, record in found.items() if record is not None}
         status = _status(plan, records)
         _write(spec, plan, records, status, results=results, store=store or results.store)
-    closed = {Status.RUNNING: Status.INTERRUPTED}  # as `MlflowSink.close` writes it
+    closed = {Status.RUNNING: Status.INTERRUPTED}  # as `SweepRuns.close` writes it
     return Synced(plan, Counter(closed.get(record.status, record.status) for record in records.values()), status)
 
 
 def _write(
     spec: SweepSpec, plan: SweepPlan, records: Mapping[str, Record], status: Status, *, results: Results, store: str
 ) -> None:
-    sink = MlflowSink(
+    runs = SweepRuns(
         plan,
         spec.to_yaml(),
         _provenance(records),
@@ -71,29 +71,29 @@ def _write(
         states=spec.checkpoints.log,
     )
     try:
-        sink.connect()
+        runs.connect()
         try:
-            _fill(sink, records, status, results)
+            _fill(runs, records, status, results)
         except Exception as error:
             if not is_damaged(error):
                 raise
-            sink.connect(is_damaged=True)
-            _fill(sink, records, status, results)
+            runs.connect(is_damaged=True)
+            _fill(runs, records, status, results)
     except UserError:
         raise
     except Exception as error:
         raise StoreError(f"store {shown_uri(store)}: {redacted(explained(error, store))}") from error
 
 
-def _fill(sink: MlflowSink, records: Mapping[str, Record], status: Status, results: Results) -> None:
-    sink.open()
-    for trial in sink.plan.trials:
+def _fill(runs: SweepRuns, records: Mapping[str, Record], status: Status, results: Results) -> None:
+    runs.open()
+    for trial in runs.plan.trials:
         if trial.trial in records:
             epochs, report = results.records.epochs(trial.trial), results.records.evaluation(trial.trial)
             checkpoint = results.records.final_checkpoint(trial.trial)
-            sink.reconcile(trial, records[trial.trial], epochs, report, checkpoint)
-    sink.summarize()
-    sink.close(status)
+            runs.reconcile(trial, records[trial.trial], epochs, report, checkpoint)
+    runs.summarize()
+    runs.close(status)
 
 
 def _status(plan: SweepPlan, records: Mapping[str, Record]) -> Status:

@@ -10,7 +10,7 @@ from analysis.store.uri import explained, is_away, is_damaged
 from experiments.planning.plan import SweepPlan, Trial
 from experiments.results.trial_records import TrialRecords
 from experiments.tracking.redact import redacted
-from experiments.tracking.sink import MlflowSink
+from experiments.tracking.sweep_runs import SweepRuns
 from ottt.errors import UserError
 from ottt.schema import Status
 
@@ -28,11 +28,11 @@ class BackgroundWriter:
     If the store fails, the write is repeated every round; the records keep what could not be written.
     """
 
-    def __init__(self, sink: MlflowSink, records: TrialRecords) -> None:
-        self._sink = sink
+    def __init__(self, runs: SweepRuns, records: TrialRecords) -> None:
+        self._runs = runs
         self._records = records
-        self._plan = sink.plan
-        self._trials = _by_hash(sink.plan)
+        self._plan = runs.plan
+        self._trials = _by_hash(runs.plan)
         self._updates: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._unwritten: dict[str, None] = {}  # an ordered set
         self._is_open = False
@@ -74,7 +74,7 @@ class BackgroundWriter:
 
     def describe(self, files: Mapping[str, str]) -> None:
         """Add artifacts to the parent run; to be called before `begin`."""
-        self._sink.files = files
+        self._runs.files = files
 
     def extend(self, plan: SweepPlan) -> None:
         """Replace the plan by one with more trials; to be called before their updates."""
@@ -93,7 +93,7 @@ class BackgroundWriter:
     @property
     def link(self) -> str | None:
         """Link to the sweep's view on MLflow's page, once it is known."""
-        return self._sink.link
+        return self._runs.link
 
     def close(
         self, status: Status, *, say: Callable[[str], None] | None = None, leave: threading.Event | None = None
@@ -124,7 +124,7 @@ class BackgroundWriter:
         return f"the tracking store lacks {len(self._unwritten)} trials: {self._explained(self._failure)}"
 
     def _explained(self, error: Exception) -> str:
-        return redacted(explained(error, self._sink.store))
+        return redacted(explained(error, self._runs.store))
 
     def _is_damaged(self) -> bool:
         return self._failure is not None and is_damaged(self._failure)
@@ -140,7 +140,7 @@ class BackgroundWriter:
 
     def _work(self) -> None:
         try:
-            self._sink.connect()
+            self._runs.connect()
         except Exception as error:
             self._failure = error
         self._connected.set()
@@ -156,19 +156,19 @@ class BackgroundWriter:
         while not self._updates.empty():
             self._unwritten[self._updates.get()] = None
         try:
-            if self._sink.is_lost or self._is_damaged():
+            if self._runs.is_lost or self._is_damaged():
                 self._begin_again()
             if not self._is_open:
-                self._sink.plan = self._plan
-                self._sink.open()
+                self._runs.plan = self._plan
+                self._runs.open()
                 self._is_open = True
-            elif self._sink.plan is not self._plan:
-                self._sink.extend(self._plan)
+            elif self._runs.plan is not self._plan:
+                self._runs.extend(self._plan)
             problem = self._write_all()
             if self._is_complete or (last and self._final is not Status.INTERRUPTED):
-                self._sink.summarize()
+                self._runs.summarize()
             if last:
-                self._sink.close(self._final)
+                self._runs.close(self._final)
         except Exception as error:
             self._failure = error
             self._is_open = False
@@ -186,7 +186,7 @@ class BackgroundWriter:
         self._unwritten = dict.fromkeys(trial for trial in self._trials if self._records.read(trial) is not None)
         self._is_open = False
         is_damaged = self._is_damaged()
-        self._sink.connect(is_damaged=is_damaged)
+        self._runs.connect(is_damaged=is_damaged)
         if self._say is not None and not is_damaged:  # else there was a warning
             self._say("note: the tracking store was deleted or replaced: it is filled again from the records")
 
@@ -206,7 +206,7 @@ class BackgroundWriter:
         record = self._records.read(trial)
         if record is None:
             raise UserError(self._records.damage(trial) or _deleted(self._records.folder / trial))
-        self._sink.reconcile(
+        self._runs.reconcile(
             self._trials[trial],
             record,
             self._records.epochs(trial),

@@ -1,11 +1,9 @@
 """The trainer of one trial on one device: epochs, metrics, checkpoints. It knows sinks, never MLflow or Ray."""
 
 import time
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,6 +18,7 @@ from ottt.functional.precision import check_precision, float32_products
 from ottt.models.registry import build_model
 from ottt.rules import Batch, build_rule
 from ottt.schema import Status
+from ottt.sinks.sink import Sink
 from ottt.training.batch_graph import BatchGraph, TrainBatch, passing, uses_graph
 from ottt.training.checkpoint import State, UnusableState, read_checkpoint, restore, write_checkpoint
 from ottt.training.compile import choose_kernels
@@ -32,13 +31,6 @@ from ottt.training.sums import Fitted, Sums
 
 EVAL_BATCH = 512  # most samples per batch of an evaluation
 EVAL_TO_TRAIN = 4  # most training batches per batch of an evaluation, which needs no memory for a backward pass
-
-
-class Sink(Protocol):
-    """Destination of a trial's metrics."""
-
-    def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Record the metrics of `epoch` (from 1), by the names of `ottt.schema`."""
 
 
 class Trainer:

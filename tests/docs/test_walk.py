@@ -28,7 +28,10 @@ WALK = (
     "docs/contributing.md",
     "examples/README.md",
 )
-FOLLOWED = ("docs/tutorial.md", "docs/cookbook.md")  # by test_tutorial.py
+FOLLOWED = (
+    *("docs/tutorial.md", "docs/cookbook.md"),  # by test_tutorial.py
+    "docs/sinks.md",  # by tests/experiments/sinks/test_sweep.py
+)
 RECORDS = ("docs/results/README.md",)  # hours of training
 ELSEWHERE = {
     "git clone": "Makefile",

@@ -49,7 +49,9 @@ class Place:
         return [*few, sys.executable, "-m", "experiments.cli", *arguments]
 
     def environment(self, *paths: Path) -> dict[str, str]:
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "OTTT", "RAY"))}
+        inherited = {
+            key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "OTTT", "RAY", "WANDB"))
+        }
         own = [] if self.modules is None else [self.modules]
         # By itself Ray lets its workers wait for all other processes, and tests run beside each other.
         inherited["RAY_worker_niceness"] = "0"

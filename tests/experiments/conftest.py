@@ -9,10 +9,10 @@ from hypothesis import settings
 
 from experiments.planning.plan import SweepPlan
 from experiments.sweep_spec.read import parse_spec
-from experiments.tracking.sink import MlflowSink
+from experiments.tracking.sweep_runs import SweepRuns
 from ottt.config.yaml_reader import read_yaml
 from ottt.errors import UserError
-from tests.experiments import sinks
+from tests.experiments import mlflow_sweeps
 
 settings.register_profile("unhurried", deadline=None, max_examples=50)  # machines differ, what holds does not
 settings.load_profile("unhurried")
@@ -49,7 +49,7 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("empty")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The ``noload`` loader strategy is deprecated")  # of MLflow's own queries
-        sinks.sink(sinks.plan([2.0]), folder).connect()
+        mlflow_sweeps.sweep_runs(mlflow_sweeps.plan([2.0]), folder).connect()
     return folder / "mlflow.db"
 
 
@@ -61,11 +61,11 @@ def folder(tmp_path: Path, empty_store: Path) -> Path:
 
 
 @pytest.fixture
-def opened(folder: Path) -> sinks.Opened:
-    """A sink as a new process would open it."""
+def opened(folder: Path) -> mlflow_sweeps.Opened:
+    """The runs of a sweep as a new process would open them."""
 
-    def open_again(planned: SweepPlan) -> MlflowSink:
-        made = sinks.sink(planned, folder)
+    def open_again(planned: SweepPlan) -> SweepRuns:
+        made = mlflow_sweeps.sweep_runs(planned, folder)
         made.connect()
         made.open()
         return made

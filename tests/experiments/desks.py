@@ -20,12 +20,13 @@ from experiments.run.queue import TaskQueue
 from experiments.run.resume import ResumePolicy, WhichTrials
 from experiments.run.state import SweepState
 from experiments.run.training import variant_source
+from experiments.sinks.sweep_sinks import SweepSinks
 from experiments.sweep_spec.spec import SweepSpec
-from experiments.tracking.sink import MlflowSink
+from experiments.tracking.sweep_runs import SweepRuns
 from experiments.tracking.writer import BackgroundWriter
 from experiments.worker.step_report import StepReport
 from ottt.schema import Status
-from tests.experiments.sinks import REPORT
+from tests.experiments.mlflow_sweeps import REPORT
 from tests.experiments.specs import HERE
 
 
@@ -80,10 +81,11 @@ def make_desk(folder: Path, sweep: SweepSpec, *, fail_fast: bool = False) -> Des
     resume = ResumePolicy(results.records, HERE, WhichTrials.MISSING)
     resume.take_stock(state, plan.trials)
     display = ProgressDisplay(state, Console(file=said, width=200))
-    sink = MlflowSink(plan, "", HERE, store=results.store, artifacts=results.artifacts)
-    tracking = Unread(sink, results.records)
+    sweep_runs = SweepRuns(plan, "", HERE, store=results.store, artifacts=results.artifacts)
+    tracking = Unread(sweep_runs, results.records)
     disk, locks = Disk(folder, ending=ending, say=display.print), TrialLocks(results.records.folder)
-    effects = Effects(results, state, display, tracking, disk, locks)
+    sinks = SweepSinks(plan, results, say=display.print)
+    effects = Effects(results, state, display, tracking, sinks, disk, locks)
     queue = TaskQueue(retries=sweep.retries)
     source = variant_source(sweep, state, queue, resume)
     return Desk(Driver(state, queue, source, resume, effects, ending, fail_fast=fail_fast), said)

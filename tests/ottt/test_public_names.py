@@ -9,6 +9,7 @@ import ottt
 PUBLIC = {
     "Diverged",
     "EvalReport",
+    "SinkTrial",
     "TrainResult",
     "Trainer",
     "TrialConfig",
@@ -24,6 +25,7 @@ PUBLIC = {
     "register_metric",
     "register_model",
     "register_rule",
+    "register_sink",
     "train",
 }
 DOCUMENTED = (

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from analysis.store.uri import is_database, shown_uri
-from experiments.tracking.page.names import NAME_TAG
+from experiments.tracking.names import NAME_TAG
 from ottt.schema import METRICS, Tag, metric
 
 VARIANTS, TRIALS = "variants", "trials"  # ids of the views, as in their links

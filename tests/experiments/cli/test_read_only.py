@@ -20,7 +20,7 @@ import pytest
 from experiments.results.folder import Results
 from experiments.tracking.sync import sync
 from tests.experiments.commands import ROOT
-from tests.experiments.sinks import finish, plan
+from tests.experiments.mlflow_sweeps import finish, plan
 
 NOBODY = 65534
 READER = "dac_read_search"

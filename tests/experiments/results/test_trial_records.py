@@ -14,7 +14,7 @@ from experiments.results.folder import Results
 from experiments.results.trial_records import Epoch, Record, TrialRecords
 from ottt.errors import UserError
 from ottt.schema import Status
-from tests.experiments.sinks import REPORT
+from tests.experiments.mlflow_sweeps import REPORT
 
 FIRST = Epoch(1, 10.5, {"val/top1": 0.5, "train/loss": 0.1 + 0.2})
 SECOND = Epoch(2, 11.5, {"val/top1": 0.75})

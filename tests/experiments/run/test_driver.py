@@ -17,7 +17,7 @@ from experiments.worker.step_report import FailureKind, StepReport
 from ottt.errors import UserError
 from ottt.schema import Status
 from tests.experiments.desks import Desk, Killed, killing, make_desk
-from tests.experiments.sinks import REPORT
+from tests.experiments.mlflow_sweeps import REPORT
 from tests.experiments.specs import recorded, spec
 
 AXES = {"axes": {"neuron.tau": [1.25, 2.0]}, "base": {"epochs": 3}, "retries": 1}

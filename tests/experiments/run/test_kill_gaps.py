@@ -29,7 +29,7 @@ KILLS = [
     f"{RECORDS}.keep_evaluation:1",
     f"{RECORDS}.drop_checkpoint:1",  # of a resumed trial: one that begins drops what there is, too
     f"{RECORDS}.end:1",
-    "experiments.tracking.sink:MlflowSink.close:1",
+    "experiments.tracking.sweep_runs:SweepRuns.close:1",
 ]
 
 

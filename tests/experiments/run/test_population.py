@@ -18,7 +18,7 @@ from experiments.sweep_spec.spec import SweepSpec
 from experiments.worker.step_report import StepReport
 from ottt.schema import Status
 from tests.experiments.desks import Desk, Killed, killing, make_desk
-from tests.experiments.sinks import REPORT
+from tests.experiments.mlflow_sweeps import REPORT
 from tests.experiments.specs import spec
 
 EPOCHS = 4

@@ -10,7 +10,7 @@ from experiments.run.resume import ResumePolicy, WhichTrials
 from experiments.run.state import SweepState
 from experiments.sweep_spec.spec import SweepSpec
 from ottt.schema import Status
-from tests.experiments.sinks import REPORT
+from tests.experiments.mlflow_sweeps import REPORT
 from tests.experiments.specs import HERE, recorded, spec
 
 AXES = {"axes": {"neuron.tau": [1.25, 2.0]}, "seeds": 2, "base": {"epochs": 2}}

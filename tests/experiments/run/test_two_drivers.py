@@ -15,7 +15,7 @@ from experiments.run import driver
 from experiments.worker.step_report import StepReport
 from ottt.schema import SETTLED, Status
 from tests.experiments.desks import Desk, Killed, killing, make_desk
-from tests.experiments.sinks import REPORT
+from tests.experiments.mlflow_sweeps import REPORT
 from tests.experiments.specs import spec
 
 EPOCHS = 2

@@ -30,6 +30,7 @@ resources: {cpu: 1, gpu: auto, variants: [{when: {batch_size: 64}, cpu: 2}]}
 checkpoints: {seconds: 1.5, epochs: 2, keep: true, log: true}
 retries: 1
 scheduler: {name: asha, grace_epochs: 1, reduction: 2}
+sinks: [tensorboard, {name: wandb, plugin: textwrap}]
 """
 SEARCH = """\
 name: searched

@@ -22,7 +22,7 @@ from experiments.tracking.connection import connect, disconnect
 from experiments.tracking.server import Server
 from experiments.tracking.sync import sync
 from ottt.schema import PLAN_ARTIFACT
-from tests.experiments.sinks import rows
+from tests.experiments.mlflow_sweeps import rows
 from tests.experiments.specs import recorded, spec
 
 pytestmark = pytest.mark.filterwarnings(

@@ -9,10 +9,10 @@ import pytest
 
 from experiments.results.trial_records import Epoch
 from experiments.tracking import artifacts
-from experiments.tracking.sink import MlflowSink
+from experiments.tracking.sweep_runs import SweepRuns
 from ottt.evalreport import EvalReport
 from ottt.schema import Status
-from tests.experiments.sinks import HERE, REPORT, Opened, children, epochs, plan, record, rows
+from tests.experiments.mlflow_sweeps import HERE, REPORT, Opened, children, epochs, plan, record, rows
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The ``noload`` loader strategy is deprecated:sqlalchemy.exc.SADeprecationWarning"
@@ -48,7 +48,7 @@ def test_the_parent_tells_packages_and_differences_of_its_own_process_only(opene
     assert json.loads(environment.read_text(encoding="utf-8"))["packages"]["mlflow"] == version("mlflow")
     environment.unlink()
     store = f"sqlite:///{folder / 'mlflow.db'}"
-    replayed = MlflowSink(plan([2.0]), "", HERE, store=store, artifacts=folder / "artifacts", replay=True)
+    replayed = SweepRuns(plan([2.0]), "", HERE, store=store, artifacts=folder / "artifacts", replay=True)
     replayed.connect()
     replayed.open()
     assert list((folder / "artifacts").rglob("environment.json")) == []
@@ -105,7 +105,7 @@ def test_the_last_checkpoint_is_an_artifact_on_request(folder: Path, asked: bool
     state = folder / "checkpoint.pt"
     state.write_bytes(b"state")
     uri, place = f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts"
-    store = MlflowSink(planned, "", HERE, store=uri, artifacts=place, states=asked)
+    store = SweepRuns(planned, "", HERE, store=uri, artifacts=place, states=asked)
     store.connect()
     store.open()
     store.reconcile(first, record(first, Status.FINISHED), epochs(1), REPORT, state)

@@ -17,7 +17,7 @@ from experiments.results.folder import Results
 from experiments.tracking.sync import sync
 from ottt.errors import UserError, command
 from ottt.schema import Status, Tag
-from tests.experiments.sinks import finish, plan, rows, tags
+from tests.experiments.mlflow_sweeps import finish, plan, rows, tags
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The ``noload`` loader strategy is deprecated:sqlalchemy.exc.SADeprecationWarning"

@@ -13,12 +13,11 @@ from sqlalchemy import text as clause
 
 from experiments.planning.plan import SweepPlan
 from experiments.results.trial_records import TrialRecords
-from experiments.tracking import sink as sinks
 from experiments.tracking import writer as writers
-from experiments.tracking.sink import MlflowSink
+from experiments.tracking.sweep_runs import SweepRuns
 from experiments.tracking.writer import BackgroundWriter, StoreError
 from ottt.schema import Status
-from tests.experiments.sinks import HERE, children, epochs, plan, points, record
+from tests.experiments.mlflow_sweeps import HERE, children, epochs, plan, points, record
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The ``noload`` loader strategy is deprecated:sqlalchemy.exc.SADeprecationWarning"
@@ -41,8 +40,8 @@ def finished(records: TrialRecords, planned: SweepPlan, number: int) -> str:
 
 def writer_of(planned: SweepPlan, folder: Path, *, timeout: float = 20.0) -> BackgroundWriter:
     store = f"sqlite:///{folder / 'mlflow.db'}?timeout={timeout}"
-    sink = MlflowSink(planned, "name: sweep\n", HERE, store=store, artifacts=folder / "artifacts")
-    writer = BackgroundWriter(sink, TrialRecords(folder / "trials"))
+    sweep_runs = SweepRuns(planned, "name: sweep\n", HERE, store=store, artifacts=folder / "artifacts")
+    writer = BackgroundWriter(sweep_runs, TrialRecords(folder / "trials"))
     writer.start()
     return writer
 
@@ -50,13 +49,13 @@ def writer_of(planned: SweepPlan, folder: Path, *, timeout: float = 20.0) -> Bac
 def written(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """A function that waits until so many trials were written."""
     done = threading.Semaphore(0)
-    reconcile = MlflowSink.reconcile
+    reconcile = SweepRuns.reconcile
 
-    def counted(self: MlflowSink, *given: object) -> None:
+    def counted(self: SweepRuns, *given: object) -> None:
         reconcile(self, *given)  # type: ignore[arg-type]
         done.release()
 
-    monkeypatch.setattr(sinks.MlflowSink, "reconcile", counted)
+    monkeypatch.setattr(SweepRuns, "reconcile", counted)
 
     def wait(count: int) -> None:
         for _ in range(count):

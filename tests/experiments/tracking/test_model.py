@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 from experiments.cli.mlflow import app
 from experiments.planning.plan import expand
 from experiments.results.trial_records import TrialRecords
-from experiments.tracking.sink import MlflowSink
+from experiments.tracking.sweep_runs import SweepRuns
 from ottt.errors import UserError
 from ottt.evalreport import EvalReport
 from ottt.schema import Status
 from ottt.training.trainer import Trainer
-from tests.experiments.sinks import HERE, record, rows
+from tests.experiments.mlflow_sweeps import HERE, record, rows
 from tests.experiments.specs import spec
 
 pytestmark = [
@@ -49,10 +49,10 @@ def run(trainer: Trainer, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     records = TrialRecords(folder / "trials")
     trainer.save(records.checkpoint(trial.trial))
     store = f"sqlite:///{folder / 'mlflow.db'}"
-    sink = MlflowSink(plan, "", HERE, store=store, artifacts=folder / "artifacts", states=True)
-    sink.connect()
-    sink.open()
-    sink.reconcile(trial, record(trial, Status.FINISHED), [], state=records.final_checkpoint(trial.trial))
+    sweep_runs = SweepRuns(plan, "", HERE, store=store, artifacts=folder / "artifacts", states=True)
+    sweep_runs.connect()
+    sweep_runs.open()
+    sweep_runs.reconcile(trial, record(trial, Status.FINISHED), [], state=records.final_checkpoint(trial.trial))
     return str(rows(folder, "SELECT run_uuid FROM tags WHERE key = 'ottt.trial'")[0][0])
 
 

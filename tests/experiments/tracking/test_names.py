@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from experiments.planning.plan import expand
-from experiments.tracking.page.names import trial_name, variant_names
+from experiments.tracking.names import trial_name, variant_names
 from experiments.tracking.shown_plan import shown_plan
 from tests.experiments.specs import spec
 

@@ -7,7 +7,7 @@ import pytest
 
 from experiments.tracking.page.origin import COMMIT, SOURCE, SOURCE_TYPE, USER, process_tags
 from ottt.schema import Status
-from tests.experiments.sinks import Opened, epochs, plan, record, rows, tags
+from tests.experiments.mlflow_sweeps import Opened, epochs, plan, record, rows, tags
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The ``noload`` loader strategy is deprecated:sqlalchemy.exc.SADeprecationWarning"

@@ -12,8 +12,8 @@ from experiments.results.trial_records import Epoch
 from experiments.tracking.page.saved_view import LONGEST, TRIALS, VARIANTS, page_of, view_link, view_tags
 from ottt.schema import Status
 from tests.browser import chromium
+from tests.experiments.mlflow_sweeps import Opened, record, rows
 from tests.experiments.servers import TrackingServer, serving
-from tests.experiments.sinks import Opened, record, rows
 from tests.experiments.specs import spec
 
 if TYPE_CHECKING:
@@ -49,15 +49,15 @@ def planned() -> SweepPlan:
 @pytest.fixture
 def link(opened: Opened, planned: SweepPlan) -> str:
     """The link to the sweep in the store, as the command prints it."""
-    sink = opened(planned)
+    sweep_runs = opened(planned)
     for trial in planned.trials:
         values = [{"val/top1": 1 - 0.5 / epoch, "train/loss": 1 / epoch} for epoch in (1, 2, 3)]
         lines = [Epoch(epoch, 10.0 + epoch, one) for epoch, one in enumerate(values, start=1)]
-        sink.reconcile(trial, record(trial, Status.FINISHED), lines)
-    sink.summarize()
-    sink.close(Status.FINISHED)
-    assert sink.link is not None
-    return sink.link
+        sweep_runs.reconcile(trial, record(trial, Status.FINISHED), lines)
+    sweep_runs.summarize()
+    sweep_runs.close(Status.FINISHED)
+    assert sweep_runs.link is not None
+    return sweep_runs.link
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ from analysis.search import search
 from experiments.cli.mlflow import app
 from experiments.results.folder import Results
 from experiments.tracking import connection
-from experiments.tracking.sink import MlflowSink
+from experiments.tracking.sweep_runs import SweepRuns
 from ottt.schema import Status
 from tests.analysis.store.test_sqlite import ODD_NAMES
-from tests.experiments.sinks import HERE, REPORT, epochs, plan, record
+from tests.experiments.mlflow_sweeps import HERE, REPORT, epochs, plan, record
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The ``noload`` loader strategy is deprecated:sqlalchemy.exc.SADeprecationWarning"
@@ -36,12 +36,12 @@ def test_a_sweep_is_written_and_read_in_a_folder_of_this_name(
     results.root.mkdir()
     with closing(sqlite3.connect(empty_store)) as source, closing(sqlite3.connect(results.root / "mlflow.db")) as copy:
         source.backup(copy)
-    sink = MlflowSink(planned, "name: sweep\n", HERE, store=results.store, artifacts=results.artifacts)
-    sink.connect()
-    sink.open()
+    sweep_runs = SweepRuns(planned, "name: sweep\n", HERE, store=results.store, artifacts=results.artifacts)
+    sweep_runs.connect()
+    sweep_runs.open()
     first = planned.trials[0]
-    sink.reconcile(first, record(first, Status.FINISHED), epochs(2), REPORT)
-    sink.close(Status.FINISHED)
+    sweep_runs.reconcile(first, record(first, Status.FINISHED), epochs(2), REPORT)
+    sweep_runs.close(Status.FINISHED)
     assert load.runs("sweep", store=results.store)["status"].tolist() == ["finished", "missing"]
     assert len(load.history("sweep", store=results.store)) == 4
     assert Origin.of("sweep", store=results.store).spec == "name: sweep\n"
@@ -51,7 +51,7 @@ def test_a_sweep_is_written_and_read_in_a_folder_of_this_name(
     assert [path.name for path in tmp_path.iterdir()] == [name]
     moved = Results(results.root.rename(tmp_path / f"{name} moved%20?#"))
     assert Origin.of("sweep", store=moved.store).spec == "name: sweep\n"
-    again = MlflowSink(planned, "name: other\n", HERE, store=moved.store, artifacts=moved.artifacts)
+    again = SweepRuns(planned, "name: other\n", HERE, store=moved.store, artifacts=moved.artifacts)
     again.connect()
     again.open()
     again.close(Status.FINISHED)
@@ -62,7 +62,7 @@ def test_a_sweep_is_written_and_read_in_a_folder_of_this_name(
 def test_a_new_store_is_made_in_the_folder_that_was_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "a%20b?c"
-    MlflowSink(plan([2.0]), "", HERE, store=Results(folder).store, artifacts=None).connect()
+    SweepRuns(plan([2.0]), "", HERE, store=Results(folder).store, artifacts=None).connect()
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
     assert {path.name for path in folder.iterdir()} >= {"mlflow.db", "mlflow.db.lock"}
 
@@ -92,7 +92,7 @@ def test_the_tables_of_a_new_store_are_made_once_per_machine(tmp_path: Path, mon
     monkeypatch.setattr(connection, "_make_tables", make_tables)
 
     def write_new(name: str) -> list[str]:
-        new = MlflowSink(plan([2.0]), "", HERE, store=Results(tmp_path / name).store, artifacts=None)
+        new = SweepRuns(plan([2.0]), "", HERE, store=Results(tmp_path / name).store, artifacts=None)
         new.connect()
         new.open()
         new.close(Status.FINISHED)

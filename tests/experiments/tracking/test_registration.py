@@ -18,8 +18,8 @@ from experiments.tracking.sync import sync
 from ottt.errors import UserError
 from ottt.schema import Status
 from ottt.training.trainer import Trainer
+from tests.experiments.mlflow_sweeps import record
 from tests.experiments.servers import serving
-from tests.experiments.sinks import record
 from tests.experiments.specs import spec
 
 pytestmark = [

@@ -18,10 +18,10 @@ from experiments.sweep_spec.spec import SweepSpec
 from experiments.tracking.redact import Screen
 from experiments.tracking.run import KEPT_BACK
 from experiments.tracking.shown_plan import shown_plan
-from experiments.tracking.sink import MlflowSink
+from experiments.tracking.sweep_runs import SweepRuns
 from experiments.tracking.sync import sync
 from ottt.schema import Status
-from tests.experiments.sinks import HERE, rows
+from tests.experiments.mlflow_sweeps import HERE, rows
 from tests.experiments.specs import recorded, spec
 
 pytestmark = pytest.mark.filterwarnings(
@@ -159,11 +159,11 @@ def test_a_secret_is_replaced_before_the_bar_cuts_it(sweep: SweepSpec) -> None:
 
 def test_a_checkpoint_with_a_secret_stays_with_the_records(sweep: SweepSpec, folder: Path) -> None:
     plan = expand(sweep)
-    sink = MlflowSink(
+    sweep_runs = SweepRuns(
         plan, "", HERE, store=f"sqlite:///{folder / 'mlflow.db'}", artifacts=folder / "artifacts", states=True
     )
-    sink.connect()
-    sink.open()
+    sweep_runs.connect()
+    sweep_runs.open()
     records = Results(folder).records
     for trial, text in zip(plan.trials[::2], (FIRST, "plain"), strict=True):
         state = folder / f"{trial.trial}.pt"
@@ -171,7 +171,7 @@ def test_a_checkpoint_with_a_secret_stays_with_the_records(sweep: SweepSpec, fol
         recorded(records, trial, values=[0.5])
         record = records.read(trial.trial)
         assert record is not None
-        sink.reconcile(trial, record, records.epochs(trial.trial), None, state)
+        sweep_runs.reconcile(trial, record, records.epochs(trial.trial), None, state)
     kept = sorted(path.name for path in (folder / "artifacts").rglob("checkpoint/*"))
     assert kept == sorted([f"{plan.trials[2].trial}.pt", KEPT_BACK])
 

@@ -21,12 +21,12 @@ import pytest
 
 from experiments.results.folder import Results
 from experiments.tracking.server import Server
-from experiments.tracking.sink import MlflowSink
+from experiments.tracking.sweep_runs import SweepRuns
 from ottt.errors import UserError
 from ottt.schema import Status
 from tests.experiments.commands import Place
+from tests.experiments.mlflow_sweeps import HERE, plan
 from tests.experiments.servers import PASSWORD, START_S
-from tests.experiments.sinks import HERE, plan
 
 CONFIG = "MLFLOW_AUTH_CONFIG_PATH"
 
@@ -164,7 +164,7 @@ def test_the_printed_command_opens_the_sweeps_own_store(empty_store: Path, tmp_p
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The ``noload`` loader strategy is deprecated")
         store = Results(folder).store
-        opened = MlflowSink(planned, "", HERE, store=store, artifacts=folder / "artifacts")
+        opened = SweepRuns(planned, "", HERE, store=store, artifacts=folder / "artifacts")
         opened.connect()
         opened.open()
         opened.close(Status.FINISHED)

@@ -9,11 +9,11 @@ import pytest
 from analysis import load
 from experiments.results.folder import Results
 from experiments.tracking.page import summary
-from experiments.tracking.sink import NoSummaryWarning
+from experiments.tracking.sweep_runs import NoSummaryWarning
 from experiments.tracking.sync import sync
 from ottt.errors import UserError
 from ottt.schema import Status
-from tests.experiments.sinks import Opened, epochs, finish, plan, record
+from tests.experiments.mlflow_sweeps import Opened, epochs, finish, plan, record
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The ``noload`` loader strategy is deprecated:sqlalchemy.exc.SADeprecationWarning"

@@ -8,10 +8,10 @@ import pytest
 from experiments.planning.plan import SweepPlan, expand
 from experiments.results.folder import Results
 from experiments.sweep_spec.spec import SweepSpec
-from experiments.tracking.sink import MlflowSink
+from experiments.tracking.sweep_runs import SweepRuns
 from experiments.tracking.sync import sync
 from ottt.schema import Status
-from tests.experiments.sinks import HERE, children, rows
+from tests.experiments.mlflow_sweeps import HERE, children, rows
 from tests.experiments.specs import recorded, spec
 
 pytestmark = pytest.mark.filterwarnings(
@@ -29,9 +29,9 @@ def results(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Results:
 
 def begun(results: Results, sweep: SweepSpec, plan: SweepPlan) -> None:
     """Leave what a driver leaves that is killed after it opened the store."""
-    sink = MlflowSink(plan, sweep.to_yaml(), HERE, store=results.store, artifacts=results.artifacts)
-    sink.connect()
-    sink.open()
+    sweep_runs = SweepRuns(plan, sweep.to_yaml(), HERE, store=results.store, artifacts=results.artifacts)
+    sweep_runs.connect()
+    sweep_runs.open()
     results.write_plan(plan, sweep.to_yaml())
 
 

@@ -7,7 +7,7 @@ import pytest
 from experiments.results.trial_records import TrialRecords
 from experiments.tracking.writer import BackgroundWriter, StoreError
 from ottt.schema import Status
-from tests.experiments.sinks import epochs, plan, points, record, rows, sink
+from tests.experiments.mlflow_sweeps import epochs, plan, points, record, rows, sweep_runs
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The ``noload`` loader strategy is deprecated:sqlalchemy.exc.SADeprecationWarning"
@@ -20,7 +20,7 @@ def test_the_local_store_can_be_read_while_it_is_written(folder: Path) -> None:
 
 def test_a_store_that_cannot_be_opened_is_reported_before_anything_is_written(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").mkdir()
-    writer = BackgroundWriter(sink(plan([2.0]), tmp_path), TrialRecords(tmp_path / "trials"))
+    writer = BackgroundWriter(sweep_runs(plan([2.0]), tmp_path), TrialRecords(tmp_path / "trials"))
     writer.start()
     with pytest.raises(StoreError, match="the tracking store cannot be opened: "):
         writer.begin()
@@ -34,7 +34,7 @@ def test_what_a_failing_store_lacks_is_reported_and_written_the_next_time(folder
     records.begin(record(first))
     records.append(first.trial, epochs(1)[0])
     records.end(first.trial, Status.FINISHED)
-    writer = BackgroundWriter(sink(planned, folder), records)
+    writer = BackgroundWriter(sweep_runs(planned, folder), records)
     writer.start()
     writer.begin()  # connected: MLflow has checked for missing tables, which it would create
     rows(folder, "ALTER TABLE metrics RENAME TO away")
@@ -44,7 +44,7 @@ def test_what_a_failing_store_lacks_is_reported_and_written_the_next_time(folder
     assert problem.startswith("the tracking store lacks 1 trials: ")
     assert "\n" not in problem
     rows(folder, "ALTER TABLE away RENAME TO metrics")
-    writer = BackgroundWriter(sink(planned, folder), records)
+    writer = BackgroundWriter(sweep_runs(planned, folder), records)
     writer.start()
     writer.begin()
     writer.update(first.trial)

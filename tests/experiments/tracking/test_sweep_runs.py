@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 
 from experiments.tracking.run import MAX_METRICS
 from ottt.schema import Status, Tag
-from tests.experiments.sinks import Opened, children, epochs, plan, points, record, rows, tags
+from tests.experiments.mlflow_sweeps import Opened, children, epochs, plan, points, record, rows, tags
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The ``noload`` loader strategy is deprecated:sqlalchemy.exc.SADeprecationWarning"

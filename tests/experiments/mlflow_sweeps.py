@@ -12,13 +12,13 @@ from experiments.results.folder import Results
 from experiments.results.provenance import Provenance
 from experiments.results.trial_records import Epoch, Record
 from experiments.sweep_spec.read import parse_spec
-from experiments.tracking.sink import MlflowSink
+from experiments.tracking.sweep_runs import SweepRuns
 from ottt.config.yaml_reader import Document
 from ottt.evalreport import EvalReport
 from ottt.schema import Status, Tag
 
 HERE = Provenance("c0ffee", False, "python 3", "host")
-Opened = Callable[[SweepPlan], MlflowSink]  # a sink as a new process would open it
+Opened = Callable[[SweepPlan], SweepRuns]  # as a new process would open them
 REPORT = EvalReport(
     samples=30,
     time_steps=6,
@@ -41,9 +41,9 @@ def plan(taus: Sequence[float], name: str = "sweep") -> SweepPlan:
     return expand(parse_spec(Document("s.yaml", values), folder=Path()))
 
 
-def sink(planned: SweepPlan, folder: Path) -> MlflowSink:
+def sweep_runs(planned: SweepPlan, folder: Path) -> SweepRuns:
     store = f"sqlite:///{folder / 'mlflow.db'}"
-    return MlflowSink(planned, "name: sweep\n", HERE, store=store, artifacts=folder / "artifacts")
+    return SweepRuns(planned, "name: sweep\n", HERE, store=store, artifacts=folder / "artifacts")
 
 
 def record(trial: Trial, status: Status = Status.RUNNING, **fields: Any) -> Record:

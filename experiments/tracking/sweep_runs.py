@@ -13,8 +13,8 @@ from experiments.results.provenance import Provenance
 from experiments.results.trial_records import Epoch, Record
 from experiments.tracking import artifacts
 from experiments.tracking.connection import connect, disconnect, identity
+from experiments.tracking.names import NAME_TAG, trial_name, variant_names
 from experiments.tracking.page import summary
-from experiments.tracking.page.names import NAME_TAG, trial_name, variant_names
 from experiments.tracking.page.origin import commit_tag, process_tags
 from experiments.tracking.page.saved_view import page_of, view_link, view_tags
 from experiments.tracking.run import RunWriter
@@ -33,7 +33,7 @@ class NoSummaryWarning(UserWarning):
     """Report and comparison of a sweep are not in MLflow."""
 
 
-class MlflowSink:
+class SweepRuns:
     """The runs of one sweep.
 
     Args:
@@ -88,7 +88,7 @@ class MlflowSink:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the SQLite file that this sink writes is gone, or another has taken its place."""
+        """Whether the SQLite file that it writes is gone, or another has taken its place."""
         return identity(self._store) != self._file
 
     def open(self) -> None:

@@ -1,4 +1,4 @@
-"""Short names of variants and trials for MLflow's page, which cuts names after about twelve characters."""
+"""Short names of variants and trials, for pages that cut names: MLflow's after about twelve characters."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
