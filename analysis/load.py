@@ -39,6 +39,7 @@ COLUMNS = (
     "epochs_done",
     "commit",
     "device",
+    "fused",
 )
 HISTORY_COLUMNS = ("trial", "variant", "seed", "epoch", "metric", "value")
 
@@ -228,7 +229,13 @@ def _state(run: StoredRun) -> dict[str, Any]:
         "epochs_done": run.last_step,
         "commit": run.tags.get(Tag.COMMIT),
         "device": run.tags.get(Tag.DEVICE),
+        "fused": _whole(run.tags.get(Tag.FUSED)),
     }
+
+
+def _whole(text: str | None) -> int:
+    """How many trials trained as one network; 1 in runs of earlier versions."""
+    return int(text) if text is not None and text.isascii() and text.isdigit() else 1
 
 
 def _settings(trial: PlannedTrial, run: StoredRun | None) -> dict[str, Any]:

@@ -76,6 +76,7 @@ RAY = {
     "experiments/run/ray_tune.py",
     "experiments/run/training.py",
     "experiments/run/search.py",
+    "experiments/worker/lost_worker.py",
     "experiments/worker/own_tuner.py",
     "experiments/worker/trainable.py",
 }

@@ -4,6 +4,7 @@ Pure bookkeeping: time is an argument. Tune's `max_failures` retries every failu
 """
 
 from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from experiments.sweep_spec.run_settings import Share
@@ -23,12 +24,18 @@ class Task:
         config: all its settings.
         share: what it takes of a machine.
         until: number of epochs after which it pauses; None: it trains to its end.
+        alone: whether it must not train as one network with others.
     """
 
     trial: str
     config: TrialConfig
     share: Share
     until: int | None = None
+    alone: bool = False
+
+
+def _any(task: Task) -> bool:
+    return True
 
 
 @dataclass
@@ -65,15 +72,22 @@ class TaskQueue:
         is_ready = any(task.trial == trial for task in self._ready)
         return is_ready or trial in self._running or trial in self._waiting
 
-    def next(self, now: float) -> Task | None:
-        """The trial to start at time `now` (s); None if none is due."""
-        due = [trial for trial, (since, _) in self._waiting.items() if since <= now]
-        if due:
-            _, attempts = self._waiting.pop(due[0])
-        elif self._ready:
-            attempts = _Attempts(self._ready.popleft())
+    def ready(self) -> Iterator[Task]:
+        """The trials that have not begun, in order."""
+        return iter(self._ready)
+
+    def next(self, now: float, *, fits: Callable[[Task], bool] = _any) -> Task | None:
+        """The trial to start at time `now` (s), of those that fit; None if none is due."""
+        for trial, (since, attempts) in self._waiting.items():
+            if since <= now and fits(attempts.task):
+                del self._waiting[trial]
+                break
         else:
-            return None
+            place = next((place for place, task in enumerate(self._ready) if fits(task)), None)
+            if place is None:
+                return None
+            attempts = _Attempts(self._ready[place])
+            del self._ready[place]
         self._running[attempts.task.trial] = attempts
         return attempts.task
 
@@ -97,6 +111,9 @@ class TaskQueue:
                 return None
             case FailureKind.PREEMPTED:
                 wait = 0.0
+            case FailureKind.FUSED:
+                attempts.task = replace(attempts.task, alone=True)
+                wait = 0.0
             case FailureKind.RESET if not attempts.was_replaced:
                 attempts.was_replaced = True
                 wait = 0.0
@@ -111,5 +128,6 @@ class TaskQueue:
                     return None
                 wait = FIRST_WAIT_S * WAIT_FACTOR**attempts.failed
                 attempts.failed += 1
+                attempts.task = replace(attempts.task, alone=True)  # if it kills its worker, then no other trial
         self._waiting[trial] = now + wait, attempts
         return wait

@@ -13,29 +13,13 @@ from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 
-from ottt.config.trial import TrialConfig
-from ottt.errors import UserError, brief
+from ottt.config.fusable import differences
+from ottt.errors import UserError
 from ottt.functional.precision import float32_products
 from ottt.models.fused import FusedNetwork, feeds_back
-from ottt.rules import Rule, build_rule
+from ottt.rules import Batch, Rule, build_rule
 from ottt.training.divergence import Diverged
 from ottt.training.trainer import Fitted, Trainer
-
-# Settings in which the trials of a fused network can differ, and groups of settings.
-FREE = (
-    "seed",
-    "epochs",
-    "T_eval",
-    "neuron.tau",
-    "neuron.trace_decay",
-    "neuron.v_threshold",
-    "neuron.surrogate.alpha",
-    "loss.mse_weight",
-    "optim.",
-    "schedule.",
-    "data.augment.",
-    "data.split_seed",
-)
 
 Outcome = dict[str, float] | Diverged
 
@@ -54,7 +38,7 @@ class FusedTrainer:
         """Fuse trials on one device.
 
         Args:
-            members: trials whose settings differ in FREE alone.
+            members: trials whose settings differ in `ottt.config.fusable.FREE` alone.
 
         Raises:
             UserError: they cannot be fused; one line per reason.
@@ -110,11 +94,21 @@ class FusedTrainer:
 
     def _fit(self) -> list[Fitted]:
         """Train all members on their samples once."""
-        started = time.perf_counter()
-        self._net.train()
-        first, rule = self.members[0], self._rule()
+        started, first = time.perf_counter(), self.members[0]
         losses_n = torch.zeros(len(self.members), device=first.device)
         correct_n = torch.zeros(len(self.members), device=first.device)
+        for batch, labels_nB in self.train_batches():
+            losses_n += batch.losses.sum(0) * labels_nB.shape[1]
+            correct_n += (batch.logits.sum(0).argmax(-1) == labels_nB).sum(-1)
+        count = len(first.train_set)
+        losses, accuracies = (losses_n / count).tolist(), (correct_n / count).tolist()
+        seconds = time.perf_counter() - started
+        return [Fitted(loss, top1, seconds) for loss, top1 in zip(losses, accuracies, strict=True)]
+
+    def train_batches(self) -> Iterator[tuple[Batch, Tensor]]:
+        """Train a batch of every member, and the next, to the end of their samples; yields it with its labels [n,B]."""
+        self._net.train()
+        first, rule = self.members[0], self._rule()
         generator = tuple(one.masks for one in self.members)
         for inputs, labels_nB in self._batches():
             with float32_products(first.config.precision):
@@ -126,11 +120,7 @@ class FusedTrainer:
                     generator=generator,
                     scaler=cast(GradScaler | None, self._scaler),
                 )
-            losses_n += batch.losses.sum(0) * labels_nB.shape[1]
-            correct_n += (batch.logits.sum(0).argmax(-1) == labels_nB).sum(-1)
-        count, seconds = len(first.train_set), time.perf_counter() - started
-        values = zip((losses_n / count).tolist(), (correct_n / count).tolist(), strict=True)
-        return [Fitted(loss, top1, seconds) for loss, top1 in values]
+            yield batch, labels_nB
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of all members: inputs [B,nC,H,W] or [B,T,nC,H,W], labels [n,B]."""
@@ -141,17 +131,6 @@ class FusedTrainer:
         for batches in zip(*each, strict=True):
             inputs, labels = zip(*batches, strict=True)
             yield torch.cat(inputs, -3), torch.stack(labels)
-
-
-def differences(configs: Sequence[TrialConfig]) -> list[str]:
-    """The settings in which trials differ that must be equal in a fused network, one line each."""
-    settings = [config.flat() for config in configs]
-    values = {key: list(dict.fromkeys(brief(one[key]) for one in settings)) for key in settings[0]}
-    return [
-        f"{key} must be equal in trials that are fused, got {', '.join(several)}"
-        for key, several in values.items()
-        if len(several) > 1 and not key.startswith(FREE)
-    ]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,93 @@
+"""Which trials train as one network, `resources.fuse`, and how many: as many as leave no worker idle."""
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
+
+from experiments.run.queue import Task
+from experiments.sweep_spec.run_settings import Fuse, Share
+from ottt.config.fusable import fixed_settings, refusal
+from ottt.config.trial import TrialConfig
+
+AUTO = 8  # trials in a group at most where `fuse` is auto; each takes as much memory as one alone
+
+
+def group_size(most: int, *, trials: int, workers: int) -> int:
+    """Trials in a group: at most `most`, and so few that no worker is idle while others have several left.
+
+    Groups are as equal as they can be: 9 trials for 2 workers are 4 groups of 3, 3, 3 and 0 where `most` is 4.
+
+    Args:
+        most: bound of a group.
+        trials: number of trials that wait.
+        workers: number of trials, or groups, that train beside each other.
+    """
+    rounds = -(-trials // (most * workers))  # in each of which every worker trains a group
+    return max(1, -(-trials // (max(1, rounds) * workers)))
+
+
+@dataclass
+class Grouping:
+    """Forms groups of a sweep's trials. The same trials in the same order, for as many workers, give the same groups.
+
+    Attributes:
+        fuse: number of trials of a group at most; auto: AUTO on a GPU, and one by one elsewhere.
+        workers: how many trials with a share train beside each other.
+        say: shows a line to the user.
+    """
+
+    fuse: Fuse
+    workers: Callable[[Share], int]
+    say: Callable[[str], None]
+    _sizes: dict[Share, int] = field(default_factory=dict)
+    _apart: set[Hashable] = field(default_factory=set)  # kinds of trials that did not train as one network
+    _kinds: dict[str, Hashable | None] = field(default_factory=dict)
+    _said: set[str] = field(default_factory=set)
+
+    def take_stock(self, waiting: Iterable[Task]) -> None:
+        """Choose how large groups are, when trials were added; `waiting`: all that have not begun."""
+        if self.fuse == 1:
+            return
+        shares = [task.share for task in waiting]
+        for share in dict.fromkeys(shares):
+            most = self._most(share)
+            workers = max(1, self.workers(share)) if most > 1 else 1
+            self._sizes[share] = group_size(most, trials=shares.count(share), workers=workers)
+
+    def size(self, task: Task) -> int:
+        """How many trials, this one included, train as one network with it."""
+        size = self._sizes.get(task.share, 1)
+        return size if size > 1 and self._kind(task) is not None else 1
+
+    def fits(self, first: Task, other: Task) -> bool:
+        """Whether the other trial can train as one network with the first, whose size is more than one."""
+        same = first.share == other.share and first.until == other.until
+        return same and self._kind(first) == self._kind(other)
+
+    def keep_apart(self, config: TrialConfig) -> None:
+        """Trials like this one did not train as one network, or no faster: no others are to try."""
+        self._apart.add(fixed_settings(config))
+
+    def _most(self, share: Share) -> int:
+        if self.fuse == "auto":
+            return AUTO if 0 < share.gpu <= 1 else 1
+        return self.fuse
+
+    def _kind(self, task: Task) -> Hashable | None:
+        """Equal for trials that can train as one network; None: it trains alone."""
+        if task.trial not in self._kinds:
+            problems = refusal(task.config)
+            self._kinds[task.trial] = None if problems or self._varies(task) else fixed_settings(task.config)
+            if self.fuse != "auto":
+                self._note(problems)
+        kind = self._kinds[task.trial]
+        return None if task.alone or kind in self._apart else kind
+
+    def _varies(self, task: Task) -> bool:
+        """Whether it would be chance what the trial's last digits are, though it is to be the same in every run."""
+        return self.fuse == "auto" and task.config.deterministic
+
+    def _note(self, problems: Iterable[str]) -> None:
+        for problem in problems:
+            if problem not in self._said:
+                self._said.add(problem)
+                self.say(f"note: resources.fuse: some trials train alone: {problem}")
