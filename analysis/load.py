@@ -64,6 +64,7 @@ def runs(sweep: str, *, store: str) -> pd.DataFrame:
 
     Columns:
         COLUMNS: `started` in UTC; `duration_s` NaN for runs that have not ended; `epochs_done` the highest step.
+            `fused`: most trials, itself included, that trained as one network with it at once; 0 without a run.
         one per setting, by its dotted key, typed; left out if a column above has its name (`seed`, `device`). Trials
             without a run have values of the axes only.
         one per metric, by its name: its last value, NaN where there is none.
@@ -201,7 +202,7 @@ def _frame(
 def _row(trial: PlannedTrial, run: StoredRun | None) -> dict[str, Any]:
     planned = {"trial": trial.trial, "variant": trial.variant, "label": trial.label, "seed": trial.seed}
     if run is None:
-        absent = dict.fromkeys(COLUMNS) | {"duration_s": math.nan, "epochs_done": 0, "status": MISSING}
+        absent = dict.fromkeys(COLUMNS) | {"duration_s": math.nan, "epochs_done": 0, "fused": 0, "status": MISSING}
         return absent | planned
     state = _state(run)
     return {name: planned[name] if name in planned else state[name] for name in COLUMNS}

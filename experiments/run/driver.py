@@ -8,7 +8,7 @@ from experiments.interrupt import Ending
 from experiments.results.trial_records import Record
 from experiments.run.effects import Effects
 from experiments.run.grouping import Grouping
-from experiments.run.queue import Task, TaskQueue
+from experiments.run.queue import ALONE, Task, TaskQueue
 from experiments.run.resume import ResumePolicy
 from experiments.run.state import Attempt, Change, End, Fork, Origin, SweepState
 from experiments.run.variant_source import ForkTrial, Grow, Retire, Step, Train, VariantSource
@@ -70,7 +70,7 @@ class Driver:
                 group.append(task)
                 if len(group) >= self.grouping.size(task):
                     break
-        return group
+        return self.queue.together(group) if group else []
 
     def _end_of_a_killed_run(self, trial: str) -> Change:
         """The driver that trained the trial was killed after the last write before its end; see `Effects.apply`."""
@@ -106,7 +106,8 @@ class Driver:
                         self.effects.announce(trial.trial)
             case Train(trial, until):
                 share = self.effects.spec.resources.share(trial.settings, gpu=self.gpu)
-                self.queue.add(Task(trial.trial, trial.config, share, until))
+                group = self.resume.group_left(trial.trial) if self.grouping.forms_any(share) else ALONE
+                self.queue.add(Task(trial.trial, trial.config, share, until, group))
             case ForkTrial(trial, parent, epochs):
                 if self.effects.records.final_checkpoint(parent) is not None:  # else it trains from the beginning
                     self.effects.apply(Change(trial, fork=Fork(self._record(trial), parent, epochs)))
@@ -118,7 +119,8 @@ class Driver:
         """A worker took the trial."""
         is_fresh = not self.state[trial].has_begun and self.resume.starts_fresh(trial)
         resumed = None if is_fresh else self.effects.records.epochs(trial)
-        self.effects.apply(Change(trial, attempt=Attempt(self._record(trial), resumed)))
+        record = replace(self._record(trial), group=self.queue.group(trial))
+        self.effects.apply(Change(trial, attempt=Attempt(record, resumed)))
 
     def reported(self, trial: str, report: StepReport) -> None:
         """A step ended."""

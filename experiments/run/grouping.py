@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 
-from experiments.run.queue import Task
+from experiments.run.queue import ALONE, Task
 from experiments.sweep_spec.run_settings import Fuse, Share
 from ottt.config.fusable import fixed_settings, refusal
 from ottt.config.trial import TrialConfig
@@ -29,6 +29,9 @@ def group_size(most: int, *, trials: int, workers: int) -> int:
 class Grouping:
     """Forms groups of a sweep's trials. The same trials in the same order, for as many workers, give the same groups.
 
+    A trial that was under way goes on with those that are left of its group, or alone if it was alone: which trials
+    train together decides how sums are rounded.
+
     Attributes:
         fuse: number of trials of a group at most; auto: AUTO on a GPU, and one by one elsewhere.
         workers: how many trials with a share train beside each other.
@@ -43,24 +46,26 @@ class Grouping:
     _kinds: dict[str, Hashable | None] = field(default_factory=dict)
     _said: set[str] = field(default_factory=set)
 
+    def forms_any(self, share: Share) -> bool:
+        """Whether trials with this share are fused at all."""
+        return self._most(share) > 1
+
     def take_stock(self, waiting: Iterable[Task]) -> None:
         """Choose how large groups are, when trials were added; `waiting`: all that have not begun."""
-        if self.fuse == 1:
-            return
-        shares = [task.share for task in waiting]
+        shares = [task.share for task in waiting if task.group is None]
         for share in dict.fromkeys(shares):
-            most = self._most(share)
-            workers = max(1, self.workers(share)) if most > 1 else 1
-            self._sizes[share] = group_size(most, trials=shares.count(share), workers=workers)
+            if self.forms_any(share):
+                workers = max(1, self.workers(share))
+                self._sizes[share] = group_size(self._most(share), trials=shares.count(share), workers=workers)
 
     def size(self, task: Task) -> int:
         """How many trials, this one included, train as one network with it."""
-        size = self._sizes.get(task.share, 1)
+        size = self._sizes.get(task.share, 1) if task.group is None else self._most(task.share)
         return size if size > 1 and self._kind(task) is not None else 1
 
     def fits(self, first: Task, other: Task) -> bool:
         """Whether the other trial can train as one network with the first, whose size is more than one."""
-        same = first.share == other.share and first.until == other.until
+        same = (first.share, first.until, first.group) == (other.share, other.until, other.group)
         return same and self._kind(first) == self._kind(other)
 
     def keep_apart(self, config: TrialConfig) -> None:
@@ -80,7 +85,7 @@ class Grouping:
             if self.fuse != "auto":
                 self._note(problems)
         kind = self._kinds[task.trial]
-        return None if task.alone or kind in self._apart else kind
+        return None if task.group == ALONE or kind in self._apart else kind
 
     def _varies(self, task: Task) -> bool:
         """Whether it would be chance what the trial's last digits are, though it is to be the same in every run."""

@@ -4,7 +4,7 @@ Pure bookkeeping: time is an argument. Tune's `max_failures` retries every failu
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from experiments.sweep_spec.run_settings import Share
@@ -13,6 +13,7 @@ from ottt.config.trial import TrialConfig
 
 FIRST_WAIT_S = 2.0  # before the first retry; every further one waits longer ...
 WAIT_FACTOR = 4.0  # ... by this factor
+ALONE = ""  # the group of a trial that trains alone
 
 
 @dataclass(frozen=True)
@@ -24,14 +25,15 @@ class Task:
         config: all its settings.
         share: what it takes of a machine.
         until: number of epochs after which it pauses; None: it trains to its end.
-        alone: whether it must not train as one network with others.
+        group: of a trial that has begun, the name of the group with which it trains as one network, or ALONE: it goes
+            on as it began. None: it can join any group.
     """
 
     trial: str
     config: TrialConfig
     share: Share
     until: int | None = None
-    alone: bool = False
+    group: str | None = None
 
 
 def _any(task: Task) -> bool:
@@ -91,6 +93,18 @@ class TaskQueue:
         self._running[attempts.task.trial] = attempts
         return attempts.task
 
+    def together(self, tasks: Sequence[Task]) -> list[Task]:
+        """Note that the running trials train as one network, or one of them alone; returns them with their group."""
+        name = tasks[0].trial if len(tasks) > 1 else ALONE
+        found = [replace(task, group=task.group or name) for task in tasks]
+        for task in found:
+            self._running[task.trial].task = task
+        return found
+
+    def group(self, trial: str) -> str | None:
+        """The group of the running trial."""
+        return self._running[trial].task.group
+
     def complete(self, trial: str) -> None:
         """The running trial has its result, or was paused."""
         del self._running[trial]
@@ -112,7 +126,7 @@ class TaskQueue:
             case FailureKind.PREEMPTED:
                 wait = 0.0
             case FailureKind.FUSED:
-                attempts.task = replace(attempts.task, alone=True)
+                attempts.task = replace(attempts.task, group=ALONE)
                 wait = 0.0
             case FailureKind.RESET if not attempts.was_replaced:
                 attempts.was_replaced = True
@@ -128,6 +142,6 @@ class TaskQueue:
                     return None
                 wait = FIRST_WAIT_S * WAIT_FACTOR**attempts.failed
                 attempts.failed += 1
-                attempts.task = replace(attempts.task, alone=True)  # if it kills its worker, then no other trial
+                attempts.task = replace(attempts.task, group=ALONE)  # if it kills its worker, then no other trial
         self._waiting[trial] = now + wait, attempts
         return wait

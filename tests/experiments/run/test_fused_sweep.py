@@ -1,6 +1,7 @@
 """Sweeps whose trials train as one network have the results of those whose trials train alone."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +10,20 @@ import pytest
 from analysis import load
 from experiments.planning.plan import SweepPlan, expand
 from experiments.sweep_spec.read import read_spec
-from ottt.config.trial import TrialConfig
 from ottt.schema import Status
 from ottt.training.checkpoint import read_checkpoint
-from ottt.training.trainer import Trainer
+from ottt.training.trainer import Trainer, train
 from tests.experiments import faults
 from tests.experiments.commands import Place
 
 SEEDS, LOST = 6, 1e30
 SPEC = f"""\
 name: seeds
-base: {{T: 2, epochs: 3, batch_size: 64, model.width: 0.25, device: cpu}}
+base: {{T: 2, epochs: 3, model.width: 0.25, device: cpu}}
 zip:
-  - {{optim.lr: [0.1, 0.2, {LOST}], optim.weight_decay: [0.0, 0.0, {LOST}]}}
+  - {{optim.lr: [0.03, 0.06, {LOST}], optim.weight_decay: [0.0, 0.0, {LOST}]}}
 seeds: {SEEDS}
-baseline: {{optim.lr: 0.1}}
+baseline: {{optim.lr: 0.06}}
 checkpoints: {{seconds: 0, keep: true}}
 resources: {{fuse: 6}}
 """
@@ -103,7 +103,7 @@ def test_a_checkpoint_is_that_of_a_trial_alone(fused: tuple[Place, str]) -> None
     assert done.returncode == 0, done.stderr
     evaluation = here.records.evaluation(trial.trial)
     assert evaluation is not None
-    assert json.loads(done.stdout)["top1"] == pytest.approx(evaluation.top1, abs=1e-9)
+    assert json.loads(done.stdout)["report"]["top1"] == pytest.approx(evaluation.top1, abs=1e-9)
 
 
 def test_a_killed_sweep_goes_on_with_the_same_groups_bit_for_bit(
@@ -113,12 +113,76 @@ def test_a_killed_sweep_goes_on_with_the_same_groups_bit_for_bit(
     here = Place(here.folder, modules=here.modules, cores=1).take_store(empty_store)
     killed = faults.killed_at(here, f"{faults.RECORDS}.append:7").ottt("sweep", "run", "spec.yaml")
     assert killed.returncode == faults.KILLED
-    assert here.epochs() == 6  # of the first two epochs of a group, in which two members diverge
+    assert here.epochs() == 6  # two members of the group have diverged, two have trained a second epoch, two have not
     done = here.ottt("sweep", "run", "spec.yaml")
     assert done.returncode == 0, done.stderr
     assert numbers(here) == numbers(fused[0])
     for trial, state in states(here).items():
         assert state == states(fused[0])[trial]
+
+
+def test_a_scheduler_takes_trials_out_of_their_group(
+    tmp_path: Path, empty_store: Path, apart: tuple[Place, str]
+) -> None:
+    here, _ = run(tmp_path, empty_store, "scheduler={name: asha, grace_epochs: 1, reduction: 2}")
+    found, expected, statuses = numbers(here), numbers(apart[0]), here.statuses()
+    counts = Counter(statuses.values())
+    assert counts[Status.DIVERGED] == SEEDS
+    assert counts[Status.STOPPED_EARLY] >= 2
+    assert counts[Status.FINISHED] == 2 * SEEDS - counts[Status.STOPPED_EARLY]
+    for trial, status in statuses.items():
+        epochs = found[trial]
+        assert epochs == [pytest.approx(one, rel=EXACT, abs=EXACT) for one in expected[trial][: len(epochs)]]
+        assert (len(epochs) < 3) is (status is not Status.FINISHED)
+
+
+# Of two groups, the worker of one is killed in its second epoch, once; the other has no room on its device.
+DEATHS = """\
+name: deaths
+base: {epochs: 3, batch_size: 256, model.width: 0.25, device: cpu}
+axes: {T: [2, 1]}
+seeds: 3
+checkpoints: {seconds: 0}
+resources: {fuse: 3}
+"""
+FAULT = faults.after_import(
+    '"ottt.training.fused"',
+    """\
+train_epoch, once = module.FusedTrainer.train_epoch, Path(__file__).with_name("once")
+def faulty(self):
+    if self.members[0].config.T == 1:
+        import torch
+        raise torch.OutOfMemoryError("tried to allocate 3 GiB")
+    if self.members[0].epoch == 1 and not once.exists():
+        once.touch()
+        os.kill(os.getpid(), 9)
+    return train_epoch(self)
+module.FusedTrainer.train_epoch = faulty
+""",
+)
+
+
+def test_what_ends_a_network_ends_no_trial(tmp_path: Path, empty_store: Path) -> None:
+    (tmp_path / "spec.yaml").write_text(DEATHS, encoding="utf-8")
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "sitecustomize.py").write_text(FAULT, encoding="utf-8")
+    here = Place(tmp_path, modules=tmp_path / "modules", cores=1).take_store(empty_store)
+    done = here.ottt("sweep", "run", "spec.yaml")
+    assert done.returncode == 0, done.stderr
+    said = done.stderr.splitlines()
+    notes = [line for line in said if line.startswith("note: 3 trials")]
+    assert len(notes) == 1
+    assert "3 trials train one by one and not as one network: OutOfMemoryError: tried to allocate 3 GiB" in notes[0]
+    assert sum(line.startswith("lost: T=2 ") and "again in 2 s" in line for line in said) == 3
+    for trial in plan(here).trials:
+        record = here.records.read(trial.trial)
+        assert record is not None
+        assert (record.status, record.fused, record.group) == (Status.FINISHED, 3 if trial.config.T == 2 else 1, "")
+        expected = [
+            {key: value for key, value in epoch.items() if not key.startswith(TIMED)}
+            for epoch in train(trial.config).history
+        ]
+        assert numbers(here)[trial.trial] == [pytest.approx(epoch, rel=EXACT, abs=EXACT) for epoch in expected]
 
 
 def states(here: Place) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ import pytest
 
 import ottt
 from experiments.run.grouping import AUTO, Grouping, group_size
-from experiments.run.queue import Task
+from experiments.run.queue import ALONE, Task
 from experiments.sweep_spec.run_settings import Fuse, Share
 from experiments.worker.step_report import FailureKind, StepReport
 from ottt.config.fusable import differences, fixed_settings, refusal
@@ -82,7 +82,8 @@ def test_trials_that_differ_in_seed_and_numbers_fit() -> None:
         task("b", precision="bf16"),
         task("b", GPU),
         Task("b", TrialConfig(), CPU, until=3),
-        Task("b", TrialConfig(), CPU, alone=True),
+        Task("b", TrialConfig(), CPU, group=ALONE),
+        Task("b", TrialConfig(), CPU, group="a"),
     ],
 )
 def test_others_do_not(other: Task) -> None:
@@ -179,6 +180,30 @@ def test_groups_of_a_sweep_seed_by_seed(desk: Callable[..., Desk]) -> None:
     assert here.driver.next() == []
 
 
+def test_trials_that_were_under_way_go_on_with_those_left_of_their_group(desk: Callable[..., Desk]) -> None:
+    first = desk(4)
+    begun, untouched = first.driver.next(), first.driver.next()
+    for one in begun:
+        first.driver.started(one.trial)
+    first.epochs(begun[0].trial, 1, 2, 3, end=Status.FINISHED)
+    first.epochs(begun[1].trial, 1)
+    first.driver.effects.interrupt()
+    again = desk(4)
+    groups = [names(again, again.driver.next()) for _ in range(2)]
+    assert groups == [names(first, untouched), names(first, begun)[1:]]  # in the order of their first ones
+
+
+def test_a_trial_that_was_under_way_alone_goes_on_alone(desk: Callable[..., Desk]) -> None:
+    first = desk(1)
+    alone = first.take()
+    first.epochs(alone, 1)
+    first.driver.effects.interrupt()
+    again = desk(4)
+    groups = [[one.trial for one in again.driver.next()] for _ in range(4)]
+    assert groups[0] == [alone]
+    assert [len(group) for group in groups[1:]] == [4, 4, 2]
+
+
 def test_the_same_trials_give_the_same_groups(desk: Callable[..., Desk]) -> None:
     first = desk(4)
     groups = [names(first, first.driver.next()) for _ in range(2)]
@@ -211,7 +236,10 @@ def test_a_record_says_how_many_trained_as_one(desk: Callable[..., Desk]) -> Non
         here.driver.started(trial)
         here.driver.reported(trial, StepReport(Status.RUNNING, device="cpu", fused=1))
         here.driver.reported(trial, StepReport(Status.RUNNING, device="cpu", fused=2))
-        here.driver.reported(trial, StepReport(Status.INTERRUPTED, device="cpu"))
+    for trial in trials:
+        here.driver.crashed(trial, StepReport(Status.FAILED, reason="gone", failure=FailureKind.PREEMPTED))
+    assert [one.trial for one in here.driver.next()] == trials  # its machine is gone: they go on as one
+    for trial in trials:
         here.driver.started(trial)
         here.driver.reported(trial, StepReport(Status.RUNNING, device="cpu", fused=1))
         record = here.records.read(trial)

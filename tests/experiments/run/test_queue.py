@@ -1,6 +1,6 @@
 import pytest
 
-from experiments.run.queue import FIRST_WAIT_S, Task, TaskQueue
+from experiments.run.queue import ALONE, FIRST_WAIT_S, Task, TaskQueue
 from experiments.sweep_spec.run_settings import Share
 from experiments.worker.step_report import FailureKind
 from ottt.config.trial import TrialConfig
@@ -118,7 +118,7 @@ def test_what_may_have_killed_its_worker_trains_alone_from_then_on() -> None:
     waits = [queue.fail(one.trial, kind, 0.0) for one, kind in zip(given, failures, strict=True) if one is not None]
     assert waits == [2.0, 0.0, 0.0, 0.0]
     again = [queue.next(2.0) for _ in failures]
-    assert {one.trial: one.alone for one in again if one is not None} == {"a": True, "b": True, "c": False, "d": False}
+    assert {one.trial: one.group for one in again if one is not None} == {"a": ALONE, "b": ALONE, "c": None, "d": None}
 
 
 def test_being_given_back_counts_against_nothing() -> None:
