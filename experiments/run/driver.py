@@ -106,7 +106,7 @@ class Driver:
                         self.effects.announce(trial.trial)
             case Train(trial, until):
                 share = self.effects.spec.resources.share(trial.settings, gpu=self.gpu)
-                group = self.resume.group_left(trial.trial) if self.grouping.forms_any(share) else ALONE
+                group = self.resume.group_left(trial.trial) if self.grouping.bound(share) > 1 else ALONE
                 self.queue.add(Task(trial.trial, trial.config, share, until, group))
             case ForkTrial(trial, parent, epochs):
                 if self.effects.records.final_checkpoint(parent) is not None:  # else it trains from the beginning

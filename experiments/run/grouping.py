@@ -46,21 +46,23 @@ class Grouping:
     _kinds: dict[str, Hashable | None] = field(default_factory=dict)
     _said: set[str] = field(default_factory=set)
 
-    def forms_any(self, share: Share) -> bool:
-        """Whether trials with this share are fused at all."""
-        return self._most(share) > 1
+    def bound(self, share: Share) -> int:
+        """Most trials of a group with this share; 1: none is fused."""
+        if self.fuse == "auto":
+            return AUTO if 0 < share.gpu <= 1 else 1
+        return self.fuse
 
     def take_stock(self, waiting: Iterable[Task]) -> None:
         """Choose how large groups are, when trials were added; `waiting`: all that have not begun."""
         shares = [task.share for task in waiting if task.group is None]
         for share in dict.fromkeys(shares):
-            if self.forms_any(share):
+            if (most := self.bound(share)) > 1:
                 workers = max(1, self.workers(share))
-                self._sizes[share] = group_size(self._most(share), trials=shares.count(share), workers=workers)
+                self._sizes[share] = group_size(most, trials=shares.count(share), workers=workers)
 
     def size(self, task: Task) -> int:
         """How many trials, this one included, train as one network with it."""
-        size = self._sizes.get(task.share, 1) if task.group is None else self._most(task.share)
+        size = self._sizes.get(task.share, 1) if task.group is None else self.bound(task.share)
         return size if size > 1 and self._kind(task) is not None else 1
 
     def fits(self, first: Task, other: Task) -> bool:
@@ -71,11 +73,6 @@ class Grouping:
     def keep_apart(self, config: TrialConfig) -> None:
         """Trials like this one did not train as one network, or no faster: no others are to try."""
         self._apart.add(fixed_settings(config))
-
-    def _most(self, share: Share) -> int:
-        if self.fuse == "auto":
-            return AUTO if 0 < share.gpu <= 1 else 1
-        return self.fuse
 
     def _kind(self, task: Task) -> Hashable | None:
         """Equal for trials that can train as one network; None: it trains alone."""

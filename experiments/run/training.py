@@ -68,7 +68,8 @@ def _train(effects: Effects, resume: ResumePolicy, ending: Ending, request: Stop
 
     spec, state, results = effects.spec, effects.state, effects.results
     gpu = _gpu(effects, ending)
-    nodes.check_shares(shares(spec.resources, gpu=gpu))
+    asked = shares(spec.resources, gpu=gpu)
+    nodes.check_shares(asked)
     if len(nodes.nodes()) > 1:
         refuse_unshared(results.root, nodes.on_every_node)
         _refuse_other_code()
@@ -89,7 +90,7 @@ def _train(effects: Effects, resume: ResumePolicy, ending: Ending, request: Stop
             measures=spec.resources.fuse == "auto",
         ),
         scheduler=_scheduler(effects),
-        ahead=_ahead(spec),
+        ahead=_ahead(spec, max(map(grouping.bound, asked.values()))),
         folder=results.root / "ray" / spec.name,
         ending=ending,
     )
@@ -133,11 +134,11 @@ def _refuse_other_code() -> None:
         raise UserError(*(f"{host}: must have the same code as the driver, got other sources" for host in other))
 
 
-def _ahead(spec: SweepSpec) -> int:
-    """How many trials Tune takes before there is room for them."""
+def _ahead(spec: SweepSpec, size: int) -> int:
+    """How many groups of `size` trials Tune takes before there is room for them."""
     if spec.search is not None:
         return 1
-    return DEMAND if nodes.grows() else AHEAD
+    return max(AHEAD, DEMAND // size) if nodes.grows() else AHEAD
 
 
 def _scheduler(effects: Effects) -> "EveryEpochOnce | None":

@@ -183,6 +183,26 @@ def test_killed_while_checkpoints_were_written_they_train_as_before(train: Train
         assert numbers(again[config.trial_hash]) == numbers(whole[config.trial_hash])[1:]  # bit for bit
 
 
+def test_a_stop_request_ends_all_with_their_checkpoints(
+    train: Train, records: TrialRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(THREE)
+    train_epoch = FusedTrainer.train_epoch
+
+    def stopping(self: FusedTrainer) -> object:
+        StopRequest(tmp_path / "stop", "run").make()
+        return train_epoch(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FusedTrainer, "train_epoch", stopping)
+        stopped = train(THREE)
+    assert [[report.status for report in one] for one in stopped.values()] == [["running", "interrupted"]] * 3
+    assert [read_checkpoint(records.checkpoint(one.trial_hash))["epoch"] for one in THREE] == [1, 1, 1]
+    (tmp_path / "stop").unlink()
+    for trial, reports in train(THREE, begin=[]).items():
+        assert numbers(reports) == numbers(whole[trial])[1:]  # bit for bit
+
+
 def test_what_cannot_be_one_network_is_given_back_with_one_reason(train: Train) -> None:
     together = train([THREE[0], THREE[1].replace({"model.width": 0.5})])
     [first], [second] = together.values()
