@@ -83,7 +83,7 @@ class Driver:
         if group:
             return self.queue.next(time.monotonic(), fits=lambda task: self.grouping.fits(group[0], task))
         while (task := self.queue.next(time.monotonic())) is None and self._supply():
-            self.grouping.take_stock(self.queue.ready())
+            self.queue.arrange(self.grouping.arranged(self.queue.ready()))
         return task
 
     def _supply(self) -> bool:

@@ -1,6 +1,7 @@
 """Which trials train as one network, `resources.fuse`, and how many: as many as leave no worker idle."""
 
-from collections.abc import Callable, Hashable, Iterable
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from experiments.run.queue import ALONE, Task
@@ -52,13 +53,26 @@ class Grouping:
             return AUTO if 0 < share.gpu <= 1 else 1
         return self.fuse
 
-    def take_stock(self, waiting: Iterable[Task]) -> None:
-        """Choose how large groups are, when trials were added; `waiting`: all that have not begun."""
+    def arranged(self, waiting: Sequence[Task]) -> list[Task]:
+        """Trials that have not begun, or go on, in their order; those of a group beside each other, after its first.
+
+        How large groups are is chosen here, by the number of those that wait.
+        """
         shares = [task.share for task in waiting if task.group is None]
         for share in dict.fromkeys(shares):
             if (most := self.bound(share)) > 1:
                 workers = max(1, self.workers(share))
                 self._sizes[share] = group_size(most, trials=shares.count(share), workers=workers)
+        alike: dict[Hashable, deque[Task]] = {}
+        for task in waiting:
+            alike.setdefault(self._place(task), deque()).append(task)
+        arranged: dict[str, Task] = {}
+        for task in waiting:
+            if task.trial not in arranged:
+                others = alike[self._place(task)]
+                group = [others.popleft() for _ in range(min(self.size(task), len(others)))]
+                arranged |= {one.trial: one for one in group}
+        return list(arranged.values())
 
     def size(self, task: Task) -> int:
         """How many trials, this one included, train as one network with it."""
@@ -67,12 +81,17 @@ class Grouping:
 
     def fits(self, first: Task, other: Task) -> bool:
         """Whether the other trial can train as one network with the first, whose size is more than one."""
-        same = (first.share, first.until, first.group) == (other.share, other.until, other.group)
-        return same and self._kind(first) == self._kind(other)
+        return self._place(first) == self._place(other)
 
     def keep_apart(self, config: TrialConfig) -> None:
         """Trials like this one did not train as one network, or no faster: no others are to try."""
         self._apart.add(fixed_settings(config))
+
+    def _place(self, task: Task) -> Hashable:
+        """Equal for trials that can be in one group."""
+        if self.size(task) == 1:
+            return task.trial
+        return task.share, task.until, task.group, self._kind(task)
 
     def _kind(self, task: Task) -> Hashable | None:
         """Equal for trials that can train as one network; None: it trains alone."""

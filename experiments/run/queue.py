@@ -4,7 +4,7 @@ Pure bookkeeping: time is an argument. Tune's `max_failures` retries every failu
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from experiments.sweep_spec.run_settings import Share
@@ -74,22 +74,23 @@ class TaskQueue:
         is_ready = any(task.trial == trial for task in self._ready)
         return is_ready or trial in self._running or trial in self._waiting
 
-    def ready(self) -> Iterator[Task]:
-        """The trials that have not begun, in order."""
-        return iter(self._ready)
+    def ready(self) -> list[Task]:
+        """The trials that were not given out, in order."""
+        return list(self._ready)
+
+    def arrange(self, order: Iterable[Task]) -> None:
+        """Bring the same trials into another order."""
+        self._ready = deque(order)
 
     def next(self, now: float, *, fits: Callable[[Task], bool] = _any) -> Task | None:
-        """The trial to start at time `now` (s), of those that fit; None if none is due."""
-        for trial, (since, attempts) in self._waiting.items():
-            if since <= now and fits(attempts.task):
-                del self._waiting[trial]
-                break
+        """The trial to start at time `now` (s); None if none is due, or those that are do not fit."""
+        due = [trial for trial, (since, one) in self._waiting.items() if since <= now and fits(one.task)]
+        if due:
+            _, attempts = self._waiting.pop(due[0])
+        elif self._ready and fits(self._ready[0]):
+            attempts = _Attempts(self._ready.popleft())
         else:
-            place = next((place for place, task in enumerate(self._ready) if fits(task)), None)
-            if place is None:
-                return None
-            attempts = _Attempts(self._ready[place])
-            del self._ready[place]
+            return None
         self._running[attempts.task.trial] = attempts
         return attempts.task
 

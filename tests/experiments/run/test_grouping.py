@@ -59,7 +59,7 @@ def task(name: str, share: Share = CPU, **settings: object) -> Task:
 
 def grouping(fuse: Fuse, tasks: list[Task], *, workers: int = 1) -> Grouping:
     made = Grouping(fuse, lambda share: workers, print)
-    made.take_stock(tasks)
+    made.arranged(tasks)
     return made
 
 
@@ -94,7 +94,7 @@ def test_others_do_not(other: Task) -> None:
 def test_each_share_has_its_size() -> None:
     tasks = [task(f"g{i}", GPU) for i in range(4)] + [task(f"c{i}", CPU) for i in range(9)]
     made = Grouping(8, {GPU: 2, CPU: 3}.__getitem__, print)
-    made.take_stock(tasks)
+    made.arranged(tasks)
     assert (made.size(tasks[0]), made.size(tasks[-1])) == (2, 3)
 
 
@@ -123,7 +123,7 @@ def test_why_trials_train_alone_is_said_once() -> None:
     tasks = [task(str(i), model__name="r400", rule__name="sltt_k", rule__k=2, seed=i) for i in range(4)]
     said: list[str] = []
     made = Grouping(4, lambda share: 1, said.append)
-    made.take_stock(tasks)
+    made.arranged(tasks)
     assert [made.size(one) for one in tasks] == [1] * 4
     assert said == [
         "note: resources.fuse: some trials train alone: rule.name=sltt_k cannot be fused with networks that feed back,"
@@ -277,3 +277,12 @@ def test_what_cannot_be_fused_is_refused_by_name(values: dict[str, object], mess
 def test_auto_is_allowed_everywhere() -> None:
     population = spec(**SWEEP, resources={"fuse": "auto", "gpu": 2}, scheduler={"name": "pbt"})
     assert population.resources.fuse == "auto"
+
+
+def test_an_arrangement_loses_no_trial_and_keeps_the_order_of_first_ones() -> None:
+    tasks = [task(f"{T}{seed}", T=T, seed=seed) for seed in range(5) for T in (1, 2, 3)]
+    arranged = grouping(2, tasks).arranged(tasks)
+    names = [one.trial for one in arranged]
+    assert names == ["10", "11", "20", "21", "30", "31", "12", "13", "22", "23", "32", "33", "14", "24", "34"]
+    assert grouping(1, tasks).arranged(tasks) == tasks
+    assert grouping("auto", tasks).arranged(tasks) == tasks  # without a GPU

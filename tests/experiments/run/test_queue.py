@@ -127,10 +127,13 @@ def test_being_given_back_counts_against_nothing() -> None:
     assert queue.fail("a", FailureKind.FUSED, 0.0) == 0.0
 
 
-def test_those_that_fit_come_in_order_whether_they_wait_or_are_tried_again() -> None:
-    queue = queue_of([task("a1"), task("b1"), task("a2"), task("b2"), task("a3")], retries=0)
+def test_only_those_come_that_fit_and_are_next() -> None:
+    queue = queue_of([task("a1"), task("b1"), task("a2"), task("b2")], retries=0)
     queue.next(0.0)
     queue.fail("a1", FailureKind.PREEMPTED, 0.0)
-    of_b = [trial(queue.next(0.0, fits=lambda one: one.trial.startswith("b"))) for _ in range(3)]
-    assert of_b == ["b1", "b2", None]
-    assert [trial(queue.next(0.0)) for _ in range(4)] == ["a1", "a2", "a3", None]
+    of_b = [trial(queue.next(0.0, fits=lambda one: one.trial.startswith("b"))) for _ in range(2)]
+    assert of_b == ["b1", None]
+    of_a = [trial(queue.next(0.0, fits=lambda one: one.trial.startswith("a"))) for _ in range(3)]
+    assert of_a == ["a1", "a2", None]
+    queue.arrange([task("b3"), *queue.ready()])
+    assert [trial(queue.next(0.0)) for _ in range(3)] == ["b3", "b2", None]
