@@ -80,8 +80,8 @@ class Desk:
         return record.status
 
 
-def make_desk(folder: Path, sweep: SweepSpec, *, fail_fast: bool = False, workers: int = 1) -> Desk:
-    """A driver of `sweep`, as a new process makes it, with so many workers."""
+def make_desk(folder: Path, sweep: SweepSpec, *, fail_fast: bool = False, workers: int = 1, gpu: float = 0.0) -> Desk:
+    """A driver of `sweep`, as a new process makes it, with so many workers that have each so much of a GPU."""
     results, plan, ending, said = Results(folder), expand(sweep), Ending(), io.StringIO()
     state = SweepState(plan)
     resume = ResumePolicy(results.records, HERE, WhichTrials.MISSING)
@@ -94,7 +94,7 @@ def make_desk(folder: Path, sweep: SweepSpec, *, fail_fast: bool = False, worker
     queue = TaskQueue(retries=sweep.retries)
     source = variant_source(sweep, state, queue, resume)
     grouping = Grouping(sweep.resources.fuse, lambda share: workers, display.print)
-    return Desk(Driver(state, queue, source, resume, effects, grouping, ending, fail_fast=fail_fast), said)
+    return Desk(Driver(state, queue, source, resume, effects, grouping, ending, gpu=gpu, fail_fast=fail_fast), said)
 
 
 def killing(original: Callable[..., object], call: int) -> Callable[..., object]:

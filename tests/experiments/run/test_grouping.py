@@ -112,6 +112,13 @@ def test_auto_leaves_alone_what_is_to_be_the_same_in_every_run() -> None:
     assert grouping(8, tasks).size(tasks[0]) == 8
 
 
+def test_a_sweep_on_gpus_fuses_by_itself(tmp_path: Path) -> None:
+    sweep = spec(seeds=2 * AUTO + 2, resources={"gpu": 0.25})
+    here = make_desk(tmp_path, sweep, gpu=0.25, workers=2)
+    assert [len(here.driver.next()) for _ in range(4)] == [5, 5, 5, 3]  # for 2 workers, twice
+    here.driver.effects.locks.close()
+
+
 def test_what_was_given_back_is_not_tried_again() -> None:
     narrow, wide = task("a"), task("b", model__width=2.0)
     made = grouping(2, [narrow, task("c"), wide, task("d", model__width=2.0)])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ from ottt.training.fused_speed import BatchTimes
 from ottt.training.trainer import Trainer
 
 SMALL = load_config({"T": 2, "epochs": 3, "batch_size": 256, "model.width": 0.25, "seed": 0, "device": "cpu"})
-OTHERS = ({}, {"seed": 1, "optim.lr": 0.05}, {"seed": 2, "neuron.tau": 3.0})
+OTHERS: tuple[dict[str, Any], ...] = ({}, {"seed": 1, "optim.lr": 0.05}, {"seed": 2, "neuron.tau": 3.0})
 THREE = [SMALL.replace(other) for other in OTHERS]
 LOST = {"optim.lr": 1e30, "optim.weight_decay": 1e30}  # diverges in its first epoch
 
