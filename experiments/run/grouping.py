@@ -13,9 +13,9 @@ AUTO = 8  # trials in a group at most where `fuse` is auto; each takes as much m
 
 
 def group_size(most: int, *, trials: int, workers: int) -> int:
-    """Trials in a group: at most `most`, and so few that no worker is idle while others have several left.
+    """Trials in a group: at most `most`, and so few that no worker is idle while another has several.
 
-    Groups are as equal as they can be: 9 trials for 2 workers are 4 groups of 3, 3, 3 and 0 where `most` is 4.
+    Groups are as equal as they can be: 9 trials for 2 workers are 3 groups of 3 where `most` is 4, not 4, 4 and 1.
 
     Args:
         most: bound of a group.
