@@ -38,6 +38,7 @@ COLUMNS = (
     "epochs_done",
     "commit",
     "device",
+    "fused",
 )
 HISTORY_COLUMNS = ("trial", "variant", "seed", "epoch", "metric", "value")
 
@@ -62,6 +63,7 @@ def runs(sweep: str, *, store: str) -> pd.DataFrame:
 
     Columns:
         COLUMNS: `started` in UTC; `duration_s` NaN for runs that have not ended; `epochs_done` the highest step.
+            `fused`: most trials, itself included, that trained as one network with it at once; 0 without a run.
         one per setting, by its dotted key, typed; left out if a column above has its name (`seed`, `device`). Trials
             without a run have values of the axes only.
         one per metric, by its name: its last value, NaN where there is none.
@@ -199,7 +201,7 @@ def _frame(
 def _row(trial: PlannedTrial, run: StoredRun | None) -> dict[str, Any]:
     planned = {"trial": trial.trial, "variant": trial.variant, "label": trial.label, "seed": trial.seed}
     if run is None:
-        absent = dict.fromkeys(COLUMNS) | {"duration_s": math.nan, "epochs_done": 0, "status": MISSING}
+        absent = dict.fromkeys(COLUMNS) | {"duration_s": math.nan, "epochs_done": 0, "fused": 0, "status": MISSING}
         return absent | planned
     state = _state(run)
     return {name: planned[name] if name in planned else state[name] for name in COLUMNS}
@@ -227,7 +229,13 @@ def _state(run: StoredRun) -> dict[str, Any]:
         "epochs_done": run.last_step,
         "commit": run.tags.get(Tag.COMMIT),
         "device": run.tags.get(Tag.DEVICE),
+        "fused": _whole(run.tags.get(Tag.FUSED)),
     }
+
+
+def _whole(text: str | None) -> int:
+    """How many trials trained as one network; 1 in runs of earlier versions."""
+    return int(text) if text is not None and text.isascii() and text.isdigit() else 1
 
 
 def _settings(trial: PlannedTrial, run: StoredRun | None) -> dict[str, Any]:

@@ -61,6 +61,7 @@ class Tag(StrEnum):
     VERSIONS = "ottt.versions"  # "python 3.11.7, torch 2.15.0, ..."
     DEVICE = "ottt.device"  # "cpu: 2 x Intel ..." | "cuda: NVIDIA H200"
     DATA = "ottt.data_digest"  # hash of the data set and its split
+    FUSED = "ottt.fused"  # most trials, itself included, that trained as one network with it; "1": it trained alone
     PARENT = "mlflow.parentRunId"
 
 
@@ -102,6 +103,8 @@ METRICS: dict[str, Metric] = {
         Metric("rate/total", "spikes per neuron and step", "lower"),
         Metric("energy/synops", "synaptic operations per sample", "lower"),
         Metric("energy/nj", "nJ per sample", "lower"),
+        # Of trials that train as one network, each has the time of the network's epoch, its own images over it, and the
+        # processor time and memory of all of them.
         Metric("time/epoch_s", "s", "lower"),
         Metric("perf/images_per_s", "1/s", "higher"),
         Metric("perf/cpu_share", "1"),  # CPU time of the trial's process in the epoch, as a share of its cores' time

@@ -74,7 +74,8 @@ class Comparison(InNotebooks):
             rate, synops, energy_nj, epochs, epoch_s, images_per_s, peak_mib: means over finished trials: total
                 firing rate, spikes per neuron and step; synaptic operations and nJ per sample; epochs trained;
                 duration of the last epoch, s; training images per second; peak memory, MiB.
-            hours: total time of all trials, however they ended, h; trials that shared a device count in full.
+            hours: total time of all trials, however they ended, h; trials that shared a device or a network count in
+                full.
     """
 
     sweep: str

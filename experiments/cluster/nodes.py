@@ -33,6 +33,7 @@ _QUIET = {
 }
 
 _RAY_WAITS = "RAY_gcs_rpc_server_reconnect_timeout_s"  # Ray's own name
+TINY = 1e-6  # what dividing may lack
 POLL_S = 0.2  # between two checks for a request to end
 
 T = TypeVar("T")
@@ -134,6 +135,19 @@ def idle() -> list[dict[str, float]]:
     if grows() or ray.available_resources().get("GPU") != resources().get("GPU"):
         return []
     return [node["Resources"] for node in nodes()]
+
+
+def room(share: Share) -> int:
+    """How many trials with this share the machines there are train beside each other, others' use left aside."""
+    return sum(_room(node["Resources"], share) for node in nodes())
+
+
+def _room(has: Mapping[str, float], share: Share) -> int:
+    cores = int(has.get("CPU", 0) / share.cpu + TINY)
+    if not share.gpu:
+        return cores
+    gpus = int(has.get("GPU", 0))
+    return min(cores, gpus * int(1 / share.gpu + TINY) if share.gpu < 1 else int(gpus / share.gpu))
 
 
 def check_shares(shares: Mapping[str, Share]) -> None:

@@ -12,7 +12,7 @@ from experiments.costs.cores import usable_cores
 from experiments.costs.gpu_share import gpus_here
 from experiments.costs.known_speed import KnownSpeeds
 from experiments.planning.plan import Trial, expand
-from experiments.results.trial_records import TrialRecords
+from experiments.results.trial_records import Record, TrialRecords
 from experiments.sweep_spec.run_settings import Share
 from experiments.sweep_spec.spec import SweepSpec
 from ottt.config.trial import TrialConfig
@@ -99,7 +99,7 @@ def estimated(spec: SweepSpec, records: TrialRecords) -> Estimate:
         kind = kind_of(trial.config, share)
         if not plan.is_done(record):
             left.setdefault(kind, []).append((trial, share))
-        if (spent := _timed(trial, records)) is not None:
+        if record is not None and (spent := _timed(record, records)) is not None:
             seconds[kind] = spent
     known = sum(kind in seconds for kind in left)
     speeds = KnownSpeeds()
@@ -128,11 +128,14 @@ def room(share: Share, *, cpus: int, gpus: int) -> float:
     return min(1.0, max(share.cpu / cpus, share.gpu / gpus if gpus else 0.0))
 
 
-def _timed(trial: Trial, records: TrialRecords) -> float | None:
-    """Seconds per epoch of a trial that ran; the first epoch, with all that starts, says too little."""
-    times = [epoch.time for epoch in records.epochs(trial.trial)]
+def _timed(record: Record, records: TrialRecords) -> float | None:
+    """Seconds per epoch of a trial that ran; the first epoch, with all that starts, says too little.
+
+    Of trials that trained as one network, each has its part of the network's epochs.
+    """
+    times = [epoch.time for epoch in records.epochs(record.trial)]
     gaps = [later - earlier for earlier, later in pairwise(times)]
-    return median(gaps) if gaps else None
+    return median(gaps) / record.fused if gaps else None
 
 
 def _epoch_s(trial: Trial, measured: Measurement) -> float:

@@ -1,3 +1,3 @@
 """The folder of results on disk: trial records, sweep folders, locks."""
 
-__all__ = ["folder", "provenance", "stop_request", "trial_locks", "trial_records"]
+__all__ = ["disk", "folder", "provenance", "stop_request", "trial_locks", "trial_records"]

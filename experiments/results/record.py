@@ -31,6 +31,8 @@ class Record:
             `experiments.results.provenance`.
         device: device that trained the trial.
         data_digest: hash of the data set and its split.
+        fused: most trials, itself included, that trained as one network with it at once; 1: it trained alone.
+        group: name of the group with which it trained as one network in its last attempt; "": it trained alone.
         schema: version of the trial's files.
         epochs: number of recorded epochs of a trial that has ended.
         has_evaluation: whether its evaluation on test data was stored when it ended.
@@ -53,6 +55,8 @@ class Record:
     host: str = ""
     device: str | None = None
     data_digest: str | None = None
+    fused: int = 1
+    group: str | None = None
     schema: int = SCHEMA_VERSION
     epochs: int | None = None
     has_evaluation: bool | None = None

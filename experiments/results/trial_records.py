@@ -99,11 +99,12 @@ class TrialRecords:
         self._write(record)
 
     def resume(self, record: Record) -> None:
-        """Resume an earlier attempt of the trial: write `record`, keeping the original start time."""
+        """Resume an earlier attempt of the trial: write `record`, keeping what holds for all attempts."""
         trial = record.trial
         self._rewrite(trial, self.epochs(trial))
         (self.folder / trial / "error.txt").unlink(missing_ok=True)
-        self._write(replace(record, started=self._existing(trial).started))
+        known = self._existing(trial)
+        self._write(replace(record, started=known.started, fused=known.fused))
 
     def fork(self, record: Record, parent: str, epochs: int) -> bool:
         """Start the trial of `record` from the parent's checkpoint after `epochs`; False if there is no checkpoint."""
@@ -166,9 +167,10 @@ class TrialRecords:
         with suppress(FileNotFoundError):
             shutil.rmtree(self.checkpoint(trial))
 
-    def describe(self, trial: str, *, device: str | None, data_digest: str | None) -> None:
-        """Record the device and the data of the trial."""
-        self._write(replace(self._existing(trial), device=device, data_digest=data_digest))
+    def describe(self, trial: str, *, device: str | None, data_digest: str | None, fused: int = 1) -> None:
+        """Record the device and the data of the trial, and how many trained as one network with it."""
+        known = self._existing(trial)
+        self._write(replace(known, device=device, data_digest=data_digest, fused=max(known.fused, fused)))
 
     def end(self, trial: str, status: Status, *, reason: str | None = None, traceback: str | None = None) -> None:
         """Record how the trial ended; the traceback goes to `error.txt` beside the record."""

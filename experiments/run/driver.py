@@ -1,16 +1,18 @@
 """Decides: which trial runs next, and what an event of a trial changes. `experiments.run.effects` carries it out."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from experiments.interrupt import Ending
 from experiments.results.trial_records import Record
 from experiments.run.effects import Effects
-from experiments.run.queue import Task, TaskQueue
+from experiments.run.grouping import Grouping
+from experiments.run.queue import ALONE, Task, TaskQueue
 from experiments.run.resume import ResumePolicy
 from experiments.run.state import Attempt, Change, End, Fork, Origin, SweepState
 from experiments.run.variant_source import ForkTrial, Grow, Retire, Step, Train, VariantSource
-from experiments.worker.step_report import StepReport
+from experiments.worker.step_report import FailureKind, StepReport
 from ottt.schema import SETTLED, WITHOUT_RESULT, Status
 
 BUSY_WAIT_S = 5.0  # until a trial that another sweep trains is looked at again
@@ -26,6 +28,7 @@ class Driver:
         source: where further trials come from.
         resume: which trials resume what an earlier attempt left.
         effects: carries out every change.
+        grouping: which trials train as one network.
         ending: set when the sweep should end early.
         gpu: what `resources.gpu` comes to.
         fail_fast: whether the first failed trial ends the sweep.
@@ -36,6 +39,7 @@ class Driver:
     source: VariantSource
     resume: ResumePolicy
     effects: Effects
+    grouping: Grouping
     ending: Ending
     gpu: float = 0.0
     fail_fast: bool = False
@@ -50,9 +54,10 @@ class Driver:
         """Whether a trial is under way."""
         return bool(self.state.running())
 
-    def next(self) -> Task | None:
-        """The trial to start now, locked; None if there is none at present. None starts while the disk is full."""
-        while self.effects.disk.has_room() and (task := self._next_task()) is not None:
+    def next(self) -> list[Task]:
+        """The trials to start now as one network, locked; none if there is none at present, or the disk is full."""
+        group: list[Task] = []
+        while self.effects.disk.has_room() and (task := self._next_task(group)) is not None:
             if not self.effects.locks.acquire(task.trial):
                 self.queue.postpone(task.trial, time.monotonic(), wait=BUSY_WAIT_S)
             elif (record := self.resume.done_elsewhere(task.trial, self.state)) is not None:
@@ -62,8 +67,10 @@ class Driver:
                 self.queue.complete(task.trial)
                 self.effects.apply(self._end_of_a_killed_run(task.trial))
             else:
-                return task
-        return None
+                group.append(task)
+                if len(group) >= self.grouping.size(task):
+                    break
+        return self.queue.together(group) if group else []
 
     def _end_of_a_killed_run(self, trial: str) -> Change:
         """The driver that trained the trial was killed after the last write before its end; see `Effects.apply`."""
@@ -71,9 +78,12 @@ class Driver:
         drops = not self.effects.spec.checkpoints.keep
         return Change(trial, drops_checkpoint=drops, end=End(Status.FINISHED), releases=True)
 
-    def _next_task(self) -> Task | None:
+    def _next_task(self, group: Sequence[Task]) -> Task | None:
+        """The next trial, or the next that can join the group."""
+        if group:
+            return self.queue.next(time.monotonic(), fits=lambda task: self.grouping.fits(group[0], task))
         while (task := self.queue.next(time.monotonic())) is None and self._supply():
-            pass
+            self.queue.arrange(self.grouping.arranged(self.queue.ready()))
         return task
 
     def _supply(self) -> bool:
@@ -96,7 +106,8 @@ class Driver:
                         self.effects.announce(trial.trial)
             case Train(trial, until):
                 share = self.effects.spec.resources.share(trial.settings, gpu=self.gpu)
-                self.queue.add(Task(trial.trial, trial.config, share, until))
+                group = self.resume.group_left(trial.trial) if self.grouping.bound(share) > 1 else ALONE
+                self.queue.add(Task(trial.trial, trial.config, share, until, group))
             case ForkTrial(trial, parent, epochs):
                 if self.effects.records.final_checkpoint(parent) is not None:  # else it trains from the beginning
                     self.effects.apply(Change(trial, fork=Fork(self._record(trial), parent, epochs)))
@@ -108,15 +119,16 @@ class Driver:
         """A worker took the trial."""
         is_fresh = not self.state[trial].has_begun and self.resume.starts_fresh(trial)
         resumed = None if is_fresh else self.effects.records.epochs(trial)
-        self.effects.apply(Change(trial, attempt=Attempt(self._record(trial), resumed)))
+        record = replace(self._record(trial), group=self.queue.group(trial))
+        self.effects.apply(Change(trial, attempt=Attempt(record, resumed)))
 
     def reported(self, trial: str, report: StepReport) -> None:
         """A step ended."""
-        has_origin = self.state[trial].has_origin
+        known = self.state[trial].origin
         change = Change(
             trial,
             epoch=report.epoch,
-            origin=None if has_origin else Origin(report.device, report.data_digest),
+            origin=None if known and report.fused <= known.fused else _origin(report),
             messages=() if report.warning is None else (self._about("warning", trial, report.warning),),
         )
         if report.status in WITHOUT_RESULT:
@@ -152,6 +164,8 @@ class Driver:
         assert report.failure is not None
         reason = report.reason or report.status
         wait = self.queue.fail(change.trial, report.failure, time.monotonic())
+        if report.failure is FailureKind.FUSED:
+            return self._given_back(change, report)
         if wait is None:
             end, message = _end(report), self._about("failed", change.trial, reason)
         else:
@@ -159,6 +173,13 @@ class Driver:
             end = replace(_end(report), status=Status.INTERRUPTED)
             message = self._about("lost", change.trial, f"{reason}; again {when}, from its last checkpoint")
         return replace(change, end=end, messages=(*change.messages, message), releases=True)
+
+    def _given_back(self, change: Change, report: StepReport) -> Change:
+        """The trial is tried again alone, and others like it are not fused; one of the group has the reason."""
+        self.grouping.keep_apart(self.state[change.trial].trial.config)
+        messages = () if report.reason is None else (f"note: {report.reason}",)
+        end = replace(_end(report), status=Status.INTERRUPTED)
+        return replace(change, end=end, messages=(*change.messages, *messages), releases=True)
 
     def _about(self, kind: str, trial: str, text: str) -> str:
         planned = self.state[trial].trial
@@ -178,6 +199,10 @@ class Driver:
             versions=code.versions,
             host=code.host,
         )
+
+
+def _origin(report: StepReport) -> Origin:
+    return Origin(report.device, report.data_digest, report.fused)
 
 
 def _end(report: StepReport) -> End:

@@ -12,7 +12,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianSt
 from experiments.results.trial_records import TrialRecords
 from experiments.run.state import SweepState
 from experiments.sweep_spec.run_settings import Scheduler
-from experiments.worker.step_report import EPOCH, SCORE
+from experiments.worker.step_report import EPOCH, OPEN, SCORE, SCORES
 from ottt import schema
 
 
@@ -38,6 +38,7 @@ class EveryEpochOnce(FIFOScheduler):
         self._metric_name = metric
         self._records = records
         self._told: dict[_Known, int] = {}  # number of epochs
+        self._stopped: set[str] = set()
 
     def tell_recorded(self, trial: str, *, below: float = math.inf) -> None:
         """Tell of the recorded epochs before epoch `below` that were not told yet. Their decisions were made."""
@@ -50,17 +51,25 @@ class EveryEpochOnce(FIFOScheduler):
                 self._told[known] = epoch.epoch
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Whether the trial goes on."""
-        if EPOCH not in result or SCORE not in result:
+        """Whether one of the trials goes on, of those that train as one; `has_stopped` says which do not."""
+        goes_on = set(result.get(OPEN, ()))
+        for name, epoch, score in result.get(SCORES, ()):
+            if self._judge_epoch(_Known(name), epoch, score) == TrialScheduler.STOP and name in goes_on:
+                self._stopped.add(name)
+        return str(TrialScheduler.STOP if goes_on and goes_on <= self._stopped else TrialScheduler.CONTINUE)
+
+    def has_stopped(self, trial: str) -> bool:
+        """Whether the trial, by its hash, is to end after the epoch that it has trained."""
+        return trial in self._stopped
+
+    def _judge_epoch(self, known: _Known, epoch: int, score: float) -> str:
+        if not self._is_new(known, epoch):  # trained again after a checkpoint: it was to go on
             return str(TrialScheduler.CONTINUE)
-        known = _Known(str(trial.config["trial"]))
-        if not self._is_new(known, result[EPOCH]):  # trained again after a checkpoint: it was to go on
-            return str(TrialScheduler.CONTINUE)
-        if self._is_new(known, result[EPOCH] - 1):  # it was resumed
-            self.tell_recorded(known.trial_id, below=result[EPOCH])
-        self._told[known] = result[EPOCH]
+        if self._is_new(known, epoch - 1):  # it was resumed
+            self.tell_recorded(known.trial_id, below=epoch)
+        self._told[known] = epoch
         self._judge.on_trial_add(None, known)
-        return str(self._judge.on_trial_result(None, known, result))
+        return str(self._judge.on_trial_result(None, known, {EPOCH: epoch, SCORE: score}))
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """The last epoch of a trial judges others, too."""

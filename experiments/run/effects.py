@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from experiments.interrupt import Interrupted
 from experiments.planning.plan import SweepPlan
+from experiments.results.disk import Disk
 from experiments.results.folder import Results
 from experiments.results.trial_locks import TrialLocks
 from experiments.results.trial_records import TrialRecords
-from experiments.run.disk import Disk
 from experiments.run.progress_bar import ProgressDisplay
 from experiments.run.state import Change, End, SweepState
 from experiments.sinks.sweep_sinks import SweepSinks
@@ -95,8 +95,7 @@ class Effects:
                 self.disk.write(records.truncate_epochs, trial, change.epoch.epoch - 1)
             self.disk.write(records.append, trial, change.epoch)
         if change.origin is not None:
-            origin = change.origin
-            self.disk.write(records.describe, trial, device=origin.device, data_digest=origin.data_digest)
+            self.disk.write(records.describe, trial, **vars(change.origin))
         if change.evaluation is not None:
             self.disk.write(records.keep_evaluation, trial, change.evaluation)
         if change.drops_checkpoint:

@@ -4,6 +4,7 @@ Pure bookkeeping: time is an argument. Tune's `max_failures` retries every failu
 """
 
 from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from experiments.sweep_spec.run_settings import Share
@@ -12,6 +13,7 @@ from ottt.config.trial import TrialConfig
 
 FIRST_WAIT_S = 2.0  # before the first retry; every further one waits longer ...
 WAIT_FACTOR = 4.0  # ... by this factor
+ALONE = ""  # the group of a trial that trains alone
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,19 @@ class Task:
         config: all its settings.
         share: what it takes of a machine.
         until: number of epochs after which it pauses; None: it trains to its end.
+        group: of a trial that has begun, the name of the group with which it trains as one network, or ALONE: it goes
+            on as it began. None: it can join any group.
     """
 
     trial: str
     config: TrialConfig
     share: Share
     until: int | None = None
+    group: str | None = None
+
+
+def _any(task: Task) -> bool:
+    return True
 
 
 @dataclass
@@ -65,17 +74,37 @@ class TaskQueue:
         is_ready = any(task.trial == trial for task in self._ready)
         return is_ready or trial in self._running or trial in self._waiting
 
-    def next(self, now: float) -> Task | None:
-        """The trial to start at time `now` (s); None if none is due."""
-        due = [trial for trial, (since, _) in self._waiting.items() if since <= now]
+    def ready(self) -> list[Task]:
+        """The trials that were not given out, in order."""
+        return list(self._ready)
+
+    def arrange(self, order: Iterable[Task]) -> None:
+        """Bring the same trials into another order."""
+        self._ready = deque(order)
+
+    def next(self, now: float, *, fits: Callable[[Task], bool] = _any) -> Task | None:
+        """The trial to start at time `now` (s); None if none is due, or those that are do not fit."""
+        due = [trial for trial, (since, one) in self._waiting.items() if since <= now and fits(one.task)]
         if due:
             _, attempts = self._waiting.pop(due[0])
-        elif self._ready:
+        elif self._ready and fits(self._ready[0]):
             attempts = _Attempts(self._ready.popleft())
         else:
             return None
         self._running[attempts.task.trial] = attempts
         return attempts.task
+
+    def together(self, tasks: Sequence[Task]) -> list[Task]:
+        """Note that the running trials train as one network, or one of them alone; returns them with their group."""
+        name = tasks[0].trial if len(tasks) > 1 else ALONE
+        found = [replace(task, group=task.group or name) for task in tasks]
+        for task in found:
+            self._running[task.trial].task = task
+        return found
+
+    def group(self, trial: str) -> str | None:
+        """The group of the running trial."""
+        return self._running[trial].task.group
 
     def complete(self, trial: str) -> None:
         """The running trial has its result, or was paused."""
@@ -97,6 +126,9 @@ class TaskQueue:
                 return None
             case FailureKind.PREEMPTED:
                 wait = 0.0
+            case FailureKind.FUSED:
+                attempts.task = replace(attempts.task, group=ALONE)
+                wait = 0.0
             case FailureKind.RESET if not attempts.was_replaced:
                 attempts.was_replaced = True
                 wait = 0.0
@@ -111,5 +143,6 @@ class TaskQueue:
                     return None
                 wait = FIRST_WAIT_S * WAIT_FACTOR**attempts.failed
                 attempts.failed += 1
+                attempts.task = replace(attempts.task, group=ALONE)  # if it kills its worker, then no other trial
         self._waiting[trial] = now + wait, attempts
         return wait

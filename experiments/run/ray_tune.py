@@ -1,26 +1,25 @@
 """Trials in parallel on Ray Tune: tasks in, events of trials out."""
 
 import os
-import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import ray
-from ray import cloudpickle, tune
-from ray.tune.schedulers import TrialScheduler
+from ray import tune
 from ray.tune.search import Searcher
 from rich.console import Console
 
 from experiments.interrupt import Ending, Interrupted
 from experiments.results.stop_request import StopRequest
 from experiments.results.trial_records import TrialRecords
+from experiments.run.early_stopping import EveryEpochOnce
 from experiments.run.queue import Task
 from experiments.sweep_spec.run_settings import Checkpoints, Limits, Share
-from experiments.worker.crash import Note, take_note
-from experiments.worker.step_report import EPOCH, REPORT, FailureKind, ResetFailed, StepReport, reason_of, storable
+from experiments.worker.lost_worker import reports_of_end
+from experiments.worker.member import Assignment
+from experiments.worker.step_report import REPORTS, StepReport
 from experiments.worker.trainable import TrialTrainable
 from ottt.schema import Status
 
@@ -28,8 +27,8 @@ from ottt.schema import Status
 class TrialEvents(Protocol):
     """Hands out the trials, by hash, and is told what happens to them; see `experiments.run.driver`."""
 
-    def next(self) -> Task | None:
-        """The trial to start now; None if there is none at present."""
+    def next(self) -> Sequence[Task]:
+        """The trials to start now, one, or several as one network; none if there is none at present."""
 
     @property
     def is_finished(self) -> bool:
@@ -60,6 +59,7 @@ class Workers:
         request: tells workers that they should end soon.
         code: hash of the code that they must run, see `experiments.results.provenance.code_hash`.
         limits: how long a trial may train.
+        measures: whether trials train as one network only where that is measured to be faster.
     """
 
     records: TrialRecords
@@ -68,13 +68,14 @@ class Workers:
     request: StopRequest
     code: str
     limits: Limits
+    measures: bool
 
 
 def run_trials(
     events: TrialEvents,
     *,
     workers: Workers,
-    scheduler: TrialScheduler | None,
+    scheduler: EveryEpochOnce | None,
     ahead: int,
     folder: Path,
     ending: Ending,
@@ -93,7 +94,7 @@ def run_trials(
         Interrupted: the sweep was asked to end.
     """
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(ahead)
-    trainable = tune.with_parameters(TrialTrainable, **vars(workers))
+    trainable = tune.with_parameters(TrialTrainable, **vars(workers), stops_early=scheduler is not None)
     tuner = tune.Tuner(
         tune.with_resources(trainable, _placement),
         tune_config=tune.TuneConfig(
@@ -101,10 +102,10 @@ def run_trials(
             scheduler=scheduler,
             num_samples=-1,
             reuse_actors=True,
-            trial_name_creator=_hash,
+            trial_name_creator=_name,
             trial_dirname_creator=_folder,
         ),
-        run_config=_run_config(folder, _EventCallback(events, ending, workers.records)),
+        run_config=_run_config(folder, _EventCallback(events, scheduler, ending, workers.records)),
     )
     try:
         tuner.fit()
@@ -136,7 +137,7 @@ class _Silence(tune.ProgressReporter):
 
 
 class _TaskSearcher(Searcher):
-    """Gives the trials of `events` to Tune, one when it asks; a trial can come several times."""
+    """Gives the trials of `events` to Tune, one when it asks, or several as one; a trial can come several times."""
 
     def __init__(self, events: TrialEvents, ending: Ending) -> None:
         super().__init__()
@@ -153,10 +154,10 @@ class _TaskSearcher(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         _leave_if_asked(self._events, self._ending)  # Tune waits here while nothing runs
         with self._ending.undisturbed:
-            task = None if self._ending.is_asked else self._events.next()
-        if task is not None:
-            config = task.config.model_dump_json()
-            return {"trial": task.trial, "config": config, "share": task.share, "until": task.until}
+            tasks = () if self._ending.is_asked else self._events.next()
+        if tasks:
+            given = [Assignment(task.trial, task.config.model_dump_json(), task.until) for task in tasks]
+            return {"trials": given, "share": tasks[0].share}
         return str(Searcher.FINISHED) if self._events.is_finished else None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -173,12 +174,16 @@ class _TaskSearcher(Searcher):
 
 
 class _EventCallback(tune.Callback):
-    """Forwards Tune's callbacks to `events`."""
+    """Forwards Tune's callbacks to `events`, trial by trial."""
 
-    def __init__(self, events: TrialEvents, ending: Ending, records: TrialRecords) -> None:
+    def __init__(
+        self, events: TrialEvents, scheduler: EveryEpochOnce | None, ending: Ending, records: TrialRecords
+    ) -> None:
         self._events = events
+        self._scheduler = scheduler
         self._ending = ending
         self._records = records
+        self._under_way: dict[str, list[str]] = {}  # our trials that have not ended, by the id of Tune's
         self._late: set[str] = set()  # Tune's trials that started after the sweep was asked to end
 
     def __getstate__(self) -> dict[str, Any]:
@@ -192,26 +197,39 @@ class _EventCallback(tune.Callback):
         if self._ending.is_asked:
             self._late.add(trial.trial_id)
             return
+        self._under_way[trial.trial_id] = _trials(trial)
         with self._ending.undisturbed:
-            self._events.started(_hash(trial))
+            for one in _trials(trial):
+                self._events.started(one)
 
     def on_trial_result(
         self, iteration: int, trials: Sequence[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        report: StepReport = result.pop(REPORT)
-        if trial.trial_id in self._late:
-            return
-        if report.status is Status.RUNNING and result["done"]:
-            report = replace(report, status=Status.STOPPED_EARLY, reason=f"stopped after epoch {result[EPOCH]}")
+        reports: Iterable[tuple[str, StepReport]] = result.pop(REPORTS)
+        under_way = self._under_way.get(trial.trial_id, [])
         with self._ending.undisturbed:
-            self._events.reported(_hash(trial), report)
+            for one, report in reports:
+                if one not in under_way:
+                    continue
+                judged = self._judged(one, report)
+                if judged.status is not Status.RUNNING:
+                    under_way.remove(one)
+                self._events.reported(one, judged)
+
+    def _judged(self, trial: str, report: StepReport) -> StepReport:
+        """The report of a trial; if a scheduler has stopped it, one of a trial that ends there."""
+        if report.status is not Status.RUNNING or self._scheduler is None or not self._scheduler.has_stopped(trial):
+            return report
+        assert report.epoch is not None
+        return replace(report, status=Status.STOPPED_EARLY, reason=f"stopped after epoch {report.epoch.epoch}")
 
     def on_trial_error(self, iteration: int, trials: Sequence[Any], trial: Any, **info: Any) -> None:
         if trial.trial_id in self._late:
             return
+        under_way = self._under_way.pop(trial.trial_id, _trials(trial))
         with self._ending.undisturbed:
-            note = take_note(self._records.folder / _hash(trial))
-            self._events.crashed(_hash(trial), _report(_error(trial), note))
+            for one, report in reports_of_end(trial, under_way, self._records.folder):
+                self._events.crashed(one, report)
 
 
 def _leave_if_asked(events: TrialEvents, ending: Ending) -> None:
@@ -219,63 +237,21 @@ def _leave_if_asked(events: TrialEvents, ending: Ending) -> None:
         raise Interrupted
 
 
-def _report(error: BaseException, note: Note | None) -> StepReport:
-    """What the end of a worker means for its trial; `note`: what it left behind."""
-    if note is not None:
-        return _report_of_note(note)
-    origin = getattr(error, "cause", None) or error
-    status, failure, reason = Status.FAILED, FailureKind.WORKER, reason_of(origin)
-    if isinstance(error, ray.exceptions.OutOfMemoryError):
-        status = Status.OUT_OF_MEMORY
-    elif isinstance(origin, ResetFailed):
-        failure = FailureKind.RESET
-    elif isinstance(error, ray.exceptions.RayActorError) and error.preempted:
-        failure = FailureKind.PREEMPTED
-    elif isinstance(origin, ray.exceptions.ActorDiedError):
-        reason = _why_gone(origin)
-    return StepReport(status, reason=reason, traceback=storable(str(error)), failure=failure)
-
-
-def _report_of_note(note: Note) -> StepReport:
-    if note.is_timeout:
-        reason = f"longer than limits.hours: {note.reason}"
-        return StepReport(Status.TIMED_OUT, reason=reason, traceback=note.trace, failure=FailureKind.ERROR)
-    reason = f"the worker died: {note.reason}"
-    return StepReport(Status.FAILED, reason=reason, traceback=note.trace, failure=FailureKind.WORKER)
-
-
-def _why_gone(error: ray.exceptions.ActorDiedError) -> str:
-    """Why a worker that left no note is gone, as far as Ray knows."""
-    text = str(error)
-    if "creation task" in text:  # an actor that could not be made: the cause is the last line of a long text
-        return reason_of(error, line=-1)
-    found = re.search(r"exit code \d+(\. The process receives a SIG\w+)?", text)
-    if found is not None:
-        return f"the worker ended with {found[0]}"
-    if "connection error" in text:
-        return "the worker was killed (SIGKILL), as by the system when memory is short, or ended without a trace"
-    return reason_of(error)
-
-
 def _placement(config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
     share: Share = config["share"]
     return tune.PlacementGroupFactory([{"CPU": share.cpu, "GPU": share.gpu}])
 
 
-def _hash(trial: Any) -> str:
-    """Our name of Tune's trial."""
-    return str(trial.config["trial"])
+def _trials(trial: Any) -> list[str]:
+    """Our trials, by hash, that are one of Tune's."""
+    return [one.trial for one in trial.config["trials"]]
+
+
+def _name(trial: Any) -> str:
+    """Our name of Tune's trial: that of its first one."""
+    return _trials(trial)[0]
 
 
 def _folder(trial: Any) -> str:
     """Of Tune's own files; every attempt has its own."""
-    return f"{_hash(trial)}-{trial.trial_id}"
-
-
-def _error(trial: Any) -> BaseException:
-    """What ended Tune's trial, from its folder on this machine."""
-    if trial.pickled_error_file is not None:
-        error: BaseException = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
-        return error
-    text = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else "no error was kept"
-    return RuntimeError(text)
+    return f"{_name(trial)}-{trial.trial_id}"

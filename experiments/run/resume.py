@@ -55,6 +55,11 @@ class ResumePolicy:
         is_left = record is not None and not record.settled and self.provenance.same_code(record)
         return not is_left or self.which is WhichTrials.ALL
 
+    def group_left(self, trial: str) -> str | None:
+        """The group in which the trial was under way, "" if it was alone; None if it starts from nothing."""
+        record = self.records.read(trial)
+        return None if record is None or self.starts_fresh(trial) else record.group or ""
+
     def done_elsewhere(self, trial: str, state: SweepState) -> Record | None:
         """The record of a trial that was to run here and that another sweep has completed meanwhile."""
         record = self.records.read(trial)

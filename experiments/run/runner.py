@@ -10,11 +10,11 @@ from rich.console import Console
 
 from experiments.interrupt import EXIT_INTERRUPTED, Ending, interruptible
 from experiments.planning.plan import SweepPlan
+from experiments.results.disk import Disk
 from experiments.results.folder import Results
 from experiments.results.provenance import Provenance, git_problem
 from experiments.results.stop_request import StopRequest
 from experiments.results.trial_locks import TrialLocks
-from experiments.run.disk import Disk
 from experiments.run.effects import Effects
 from experiments.run.progress_bar import ProgressDisplay
 from experiments.run.resume import ResumePolicy, WhichTrials

@@ -50,10 +50,16 @@ class End:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where and on what a trial trains; None where it did not get that far."""
+    """Where, on what and with how many others a trial trains.
+
+    Attributes:
+        device, data_digest: its device and data; None where it did not get that far.
+        fused: number of trials that trained as one network with it, itself included.
+    """
 
     device: str | None
     data_digest: str | None
+    fused: int = 1
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,7 @@ class TrialState:
         has_begun: whether this run made an attempt, or a fork.
         epochs: completed epochs, of a trial that has begun.
         metrics: metrics of the last completed epoch.
-        has_origin: whether the origin of the present attempt is noted.
+        origin: what is noted of the present attempt.
     """
 
     trial: Trial
@@ -105,7 +111,7 @@ class TrialState:
     has_begun: bool = False
     epochs: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
-    has_origin: bool = False
+    origin: Origin | None = None
 
     @property
     def epochs_behind(self) -> int:
@@ -156,14 +162,14 @@ class SweepState:
         one = self._trials[change.trial]
         if change.attempt is not None:
             resumed = change.attempt.resumed or ()
-            one.status, one.has_begun, one.has_origin = Status.RUNNING, True, False
+            one.status, one.has_begun, one.origin = Status.RUNNING, True, None
             one.epochs, one.metrics = len(resumed), _last_metrics(resumed)
         if change.fork is not None:
             one.status, one.has_begun, one.epochs = Status.INTERRUPTED, True, change.fork.epochs
         if change.epoch is not None:
             one.epochs, one.metrics = change.epoch.epoch, change.epoch.metrics
             self._first_epoch = self._first_epoch or (time.monotonic(), self.share)
-        one.has_origin = one.has_origin or change.origin is not None
+        one.origin = change.origin or one.origin
         if change.end is not None:
             one.status = change.end.status
 

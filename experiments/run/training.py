@@ -17,18 +17,19 @@ from experiments.results.provenance import code_hash, code_on_host
 from experiments.results.stop_request import StopRequest
 from experiments.run.driver import Driver
 from experiments.run.effects import Effects
+from experiments.run.grouping import Grouping
 from experiments.run.population import Population
 from experiments.run.queue import TaskQueue
 from experiments.run.resume import ResumePolicy
 from experiments.run.state import SweepState
 from experiments.run.variant_source import FixedPlan, VariantSource
-from experiments.sweep_spec.run_settings import Resources, Share
+from experiments.sweep_spec.run_settings import Fuse, Resources, Share
 from experiments.sweep_spec.spec import SweepSpec
 from experiments.tracking import artifacts
 from ottt.errors import UserError
 
 if TYPE_CHECKING:
-    from ray.tune.schedulers import TrialScheduler
+    from experiments.run.early_stopping import EveryEpochOnce
 
 AHEAD = 16  # trials that wait for a worker, so that none waits for a trial; Tune keeps no order among them
 DEMAND = 256  # the same where machines can be added: the autoscaler sees no further than these
@@ -67,24 +68,39 @@ def _train(effects: Effects, resume: ResumePolicy, ending: Ending, request: Stop
 
     spec, state, results = effects.spec, effects.state, effects.results
     gpu = _gpu(effects, ending)
-    nodes.check_shares(shares(spec.resources, gpu=gpu))
+    asked = shares(spec.resources, gpu=gpu)
+    nodes.check_shares(asked)
     if len(nodes.nodes()) > 1:
         refuse_unshared(results.root, nodes.on_every_node)
         _refuse_other_code()
     effects.tracking.describe(artifacts.of_cluster(nodes.nodes()))
     queue = TaskQueue(retries=spec.retries)
     source = variant_source(spec, state, queue, resume)
-    driver = Driver(state, queue, source, resume, effects, ending, gpu=gpu, fail_fast=fail_fast)
+    grouping = Grouping(_fuse(spec), nodes.room, effects.display.print)
+    driver = Driver(state, queue, source, resume, effects, grouping, ending, gpu=gpu, fail_fast=fail_fast)
     run_trials(
         driver,
-        workers=Workers(results.records, spec.checkpoints, spec.metric, request, code_hash(), spec.limits),
+        workers=Workers(
+            results.records,
+            spec.checkpoints,
+            spec.metric,
+            request,
+            code_hash(),
+            spec.limits,
+            measures=spec.resources.fuse == "auto",
+        ),
         scheduler=_scheduler(effects),
-        ahead=_ahead(spec),
+        ahead=_ahead(spec, max(map(grouping.bound, asked.values()))),
         folder=results.root / "ray" / spec.name,
         ending=ending,
     )
     effects.tracking.hurry(is_complete=not ending.is_asked)  # while Ray ends
     effects.open()  # no trial was attempted if other sweeps have trained all of them meanwhile
+
+
+def _fuse(spec: SweepSpec) -> Fuse:
+    """How many trials train as one network; those of a population pause and are copied one by one."""
+    return 1 if spec.population is not None else spec.resources.fuse
 
 
 def variant_source(spec: SweepSpec, state: SweepState, queue: TaskQueue, resume: ResumePolicy) -> VariantSource:
@@ -118,14 +134,14 @@ def _refuse_other_code() -> None:
         raise UserError(*(f"{host}: must have the same code as the driver, got other sources" for host in other))
 
 
-def _ahead(spec: SweepSpec) -> int:
-    """How many trials Tune takes before there is room for them."""
+def _ahead(spec: SweepSpec, size: int) -> int:
+    """How many groups of `size` trials Tune takes before there is room for them."""
     if spec.search is not None:
         return 1
-    return DEMAND if nodes.grows() else AHEAD
+    return max(AHEAD, DEMAND // size) if nodes.grows() else AHEAD
 
 
-def _scheduler(effects: Effects) -> "TrialScheduler | None":
+def _scheduler(effects: Effects) -> "EveryEpochOnce | None":
     settings = effects.spec.scheduler
     if settings is None or effects.spec.population is not None:
         return None

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from experiments.sweep_spec.equal_values import hashable, repeated
 from experiments.sweep_spec.plan_size import oversized, too_many_left
+from experiments.sweep_spec.run_rules import broken_run_rules
 from experiments.sweep_spec.run_settings import matches
 from experiments.sweep_spec.search_space import domain
-from experiments.sweep_spec.sink_choice import wrong_sinks
 from ottt import schema
 from ottt.config.messages import describe
 from ottt.config.trial import TrialConfig
@@ -38,7 +38,7 @@ def broken_rules(spec: "SweepSpec", *, misshapen: frozenset[KeyPath] = frozenset
     grid = [*_settings(spec), *uneven]
     axes_unknown = lost & {"axes", "zip"} or misshapen & {("search",), ("search", "space")}
     rows = [] if axes_unknown else [*_check_row_keys(spec)]
-    found = [*grid, *rows, *_seeds(spec), *_metric(spec), *_search(spec), *_checkpoints(spec), *wrong_sinks(spec.sinks)]
+    found = [*grid, *rows, *_seeds(spec), *_metric(spec), *_search(spec), *broken_run_rules(spec)]
     if "base" not in lost:
         found += _held_out(spec)
     found += (large := [*oversized(spec)])
@@ -236,11 +236,6 @@ def _metric(spec: "SweepSpec") -> Iterator[Problem]:
         yield ("metric",), f"metric must not be measured on test data: it steers choices, got {brief(spec.metric)}"
     elif metric.better is None:
         yield ("metric",), f"metric must have a better direction, got {brief(spec.metric)}"
-
-
-def _checkpoints(spec: "SweepSpec") -> Iterator[Problem]:
-    if spec.checkpoints.log and not spec.checkpoints.keep:
-        yield ("checkpoints", "log"), "checkpoints.log must come with checkpoints.keep: true, got keep: false"
 
 
 def _population(spec: "SweepSpec") -> Iterator[Problem]:

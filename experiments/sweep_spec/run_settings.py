@@ -37,8 +37,17 @@ def _devices_or_auto(gpu: object) -> float | str:
     return _whole_above_one(float(gpu))
 
 
+def _number_or_auto(fuse: object) -> int | str:
+    if fuse == "auto":
+        return "auto"
+    if isinstance(fuse, bool) or not isinstance(fuse, int) or fuse < 1:
+        raise ValueError(f"must be a number of trials (>= 1) or auto, got {brief(fuse)}")
+    return fuse
+
+
 Settings = Annotated[dict[str, Any], BeforeValidator(dotted)]
 Cores = Annotated[float, Field(gt=0, allow_inf_nan=False)]  # and torch's threads
+Fuse = int | Literal["auto"]  # as in `Resources`
 Devices = Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_whole_above_one)]
 
 
@@ -77,10 +86,13 @@ class Resources(Section):
 
     Attributes:
         gpu: number of GPUs; "auto" measures how many trials share one best.
+        fuse: so many trials at most, which differ only in seed and numbers, train as one network in one share; "auto"
+            does so on a GPU where it is measured to be faster; 1: none.
     """
 
     cpu: Cores = 1.0
     gpu: Annotated[float | str, PlainValidator(_devices_or_auto, float | Literal["auto"])] = 0.0
+    fuse: Annotated[Fuse, PlainValidator(_number_or_auto, int | Literal["auto"])] = "auto"
     variants: Annotated[tuple[VariantResources, ...], Field(strict=False)] = ()
 
     def share(self, settings: Mapping[str, Any], *, gpu: float | None = None) -> Share:

@@ -258,6 +258,7 @@ class SweepRuns:
             Tag.VERSIONS: record.versions,
             Tag.DEVICE: record.device,
             Tag.DATA: record.data_digest,
+            Tag.FUSED: str(record.fused),
             **commit_tag(record.commit),
             **origin,
         }

@@ -1,3 +1,3 @@
 """The process that trains: the Ray actor, its reports, its measurements."""
 
-__all__ = ["crash", "own_tuner", "step_report", "trainable"]
+__all__ = ["lost_worker", "member", "own_tuner", "step_report", "trainable"]

@@ -10,8 +10,9 @@ from ray import tune
 
 from experiments.sweep_spec.run_settings import Share
 from experiments.worker.continued import continued
-from experiments.worker.one_trial import OneTrial, ending_of, import_trainer
+from experiments.worker.process import clean, ending_of, import_trainer
 from experiments.worker.step_report import EPOCH
+from experiments.worker.usage import Usage
 from ottt.config.load import laid_over
 from ottt.config.trial import TrialConfig
 from ottt.config.yaml_reader import flatten
@@ -34,7 +35,7 @@ class TrialEnded(Exception):
     """A trial diverged or needed more memory than there is: `diverged: val loss became inf in epoch 1`."""
 
 
-class Trainable(OneTrial, tune.Trainable):
+class Trainable(tune.Trainable):
     """A trial for `ray.tune.Tuner`: one epoch per step.
 
     Its `param_space` holds settings by their dotted names or nested, and can hold `base`: a preset, a YAML file or
@@ -84,7 +85,9 @@ class Trainable(OneTrial, tune.Trainable):
             settings = trial_config(config)
         except UserError as error:
             settings, self._problems = TrialConfig(), error.problems
-        self._begin(settings, _share(self.trial_resources))
+        self._config, self._share = settings, _share(self.trial_resources)
+        self._trainer: Trainer | None = None
+        clean(self._share)
 
     def step(self) -> dict[str, Any]:
         """Train one epoch.
@@ -96,7 +99,8 @@ class Trainable(OneTrial, tune.Trainable):
         try:
             trainer = self._ready()
             if not trainer.done:  # as is a copy of a trial that was complete: its metrics are repeated
-                self._metrics = self._train_epoch()
+                usage = Usage(self._share)
+                self._metrics = trainer.train_epoch() | usage.metrics()
         except UserError as error:
             raise error from None  # Tune copies an error and its causes, which not all of them allow
         except Exception as error:

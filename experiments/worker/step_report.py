@@ -11,9 +11,15 @@ from ottt.errors import message_of
 from ottt.evalreport import EvalReport
 from ottt.schema import Status
 
-REPORT = "report"  # key of a step's StepReport in the result that Tune passes on
-EPOCH = "epoch"  # keys that a scheduler reads there: completed epochs ...
-SCORE = "score"  # ... and the sweep's metric
+# Keys of the result of a step, which Tune passes on.
+REPORTS = "reports"  # pairs of a trial and its StepReport
+SCORES = "scores"  # trial, completed epochs and the sweep's metric, of each epoch that was trained
+OPEN = "open"  # the trials that go on, as far as the worker knows
+
+# Keys by which Tune's schedulers and searchers are told of a trial.
+EPOCH = "epoch"
+SCORE = "score"
+
 MAX_REASON = 500  # characters
 
 # What a terminal would obey: ECMA-48's control sequences and strings, and all other control characters but line ends.
@@ -33,6 +39,7 @@ class FailureKind(StrEnum):
     PREEMPTED = "preempted"  # its machine was drained or preempted
     DEVICE_MEMORY = "device-memory"  # it did not fit into its share of a GPU
     RESET = "reset"  # a reused worker could not take it; a new worker can
+    FUSED = "fused"  # it cannot train as one network with others, or not in the time that it has; alone it can
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,7 @@ class StepReport:
         failure: kind of failure of a trial that ended without a result.
         warning: problem that did not end the trial, in one line.
         evaluation: evaluation on test data; only after the last epoch.
+        fused: number of trials that trained the epoch as one network.
     """
 
     status: Status
@@ -59,6 +67,7 @@ class StepReport:
     failure: FailureKind | None = None
     warning: str | None = None
     evaluation: EvalReport | None = None
+    fused: int = 1
 
 
 def reason_of(error: BaseException, *, line: int = 0) -> str:

@@ -4,7 +4,7 @@ Shapes: n trials, B batch, T frames, C channels, H W image.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 
+from ottt.config.fusable import differences
 from ottt.config.trial import TrialConfig
-from ottt.errors import UserError, brief
+from ottt.errors import UserError
 from ottt.functional.precision import float32_products
 from ottt.models.fused import FusedNetwork, feeds_back
 from ottt.rules import Rule, build_rule
@@ -22,22 +23,6 @@ from ottt.training.batch_graph import BatchGraph, passing
 from ottt.training.divergence import Diverged
 from ottt.training.sums import Fitted, Sums
 from ottt.training.trainer import Trainer
-
-# Settings in which the trials of a fused network can differ, and groups of settings.
-FREE = (
-    "seed",
-    "epochs",
-    "T_eval",
-    "neuron.tau",
-    "neuron.trace_decay",
-    "neuron.v_threshold",
-    "neuron.surrogate.alpha",
-    "loss.mse_weight",
-    "optim.",
-    "schedule.",
-    "data.augment.",
-    "data.split_seed",
-)
 
 Outcome = dict[str, float] | Diverged
 
@@ -56,7 +41,8 @@ class FusedTrainer:
         """Fuse trials on one device.
 
         Args:
-            members: trials whose settings differ in FREE alone, with the states that they are to go on from.
+            members: trials whose settings differ in `ottt.config.fusable.FREE` alone, with the states that they are to
+                go on from.
 
         Raises:
             UserError: they cannot be fused; one line per reason.
@@ -133,13 +119,19 @@ class FusedTrainer:
     def _fit(self) -> list[Fitted]:
         """Train all members on their samples once."""
         started = time.perf_counter()
+        for _ in self.train_batches():
+            pass
+        return self._sums.fitted(len(self.members[0].train_set), started)
+
+    def train_batches(self) -> Generator[None]:
+        """Train a batch of every member, and the next, to the end of their samples."""
         self._net.train()
         self._update_rule()
         self._sums.clear()
         with passing(self._graph, self._count_batch) as train_batch:
             for inputs, labels_nB in self._batches():
                 train_batch(inputs, labels_nB)
-        return self._sums.fitted(len(self.members[0].train_set), started)
+                yield
 
     def _count_batch(self, inputs: Tensor, labels_nB: Tensor) -> None:
         with float32_products(self.members[0].config.precision):
@@ -162,17 +154,6 @@ class FusedTrainer:
         for batches in zip(*each, strict=True):
             inputs, labels = zip(*batches, strict=True)
             yield torch.cat(inputs, -3), torch.stack(labels)
-
-
-def differences(configs: Sequence[TrialConfig]) -> list[str]:
-    """The settings in which trials differ that must be equal in a fused network, one line each."""
-    settings = [config.flat() for config in configs]
-    values = {key: list(dict.fromkeys(brief(one[key]) for one in settings)) for key in settings[0]}
-    return [
-        f"{key} must be equal in trials that are fused, got {', '.join(several)}"
-        for key, several in values.items()
-        if len(several) > 1 and not key.startswith(FREE)
-    ]
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ class Trainer:
         self.masks = torch.Generator(self.device).manual_seed(mask_seed)  # dropout masks
         self.augmentation = torch.Generator(self.device).manual_seed(change_seed)
         self.sums = Sums(None, self.device)
-        self.graph = self._new_graph()
+        self.graph = self.new_graph()
 
     @property
     def done(self) -> bool:
@@ -131,7 +131,8 @@ class Trainer:
     def _count_batch(self, inputs: Tensor, labels: Tensor) -> None:
         self.sums.add(self.train_batch(inputs, labels), labels)
 
-    def _new_graph(self) -> BatchGraph | None:
+    def new_graph(self) -> BatchGraph | None:
+        """What trains batches in static buffers, if anything is to; see `ottt.training.batch_graph.uses_graph`."""
         if not uses_graph(self.config, self.net, self.rule, samples=len(self.train_set), device=self.device):
             return None
         size, optimizers, changed = self.config.batch_size, [self.optimizer], [*self.net.buffers(), *self.sums.tensors]

@@ -10,7 +10,7 @@ from tests.docs.markdown import PAGES
 
 DOTTED = re.compile(r"`((?:ottt|analysis|experiments)(?:\.\w+)+)(?:\(\))?`")
 TAGS = re.compile(
-    r"ottt\.(schema|kind|sweep|trial|variant|label|seed|status|reason|name|code|git_\w+|versions|device|data_\w+|env|plugins)$"
+    r"ottt\.(schema|kind|sweep|trial|variant|label|seed|status|reason|name|code|git_\w+|versions|device|fused|data_\w+|env|plugins)$"
 )
 
 

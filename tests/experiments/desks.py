@@ -9,14 +9,15 @@ from rich.console import Console
 
 from experiments.interrupt import Ending
 from experiments.planning.plan import expand
+from experiments.results.disk import Disk
 from experiments.results.folder import Results
 from experiments.results.trial_locks import TrialLocks
 from experiments.results.trial_records import Epoch, TrialRecords
-from experiments.run.disk import Disk
 from experiments.run.driver import Driver
 from experiments.run.effects import Effects
+from experiments.run.grouping import Grouping
 from experiments.run.progress_bar import ProgressDisplay
-from experiments.run.queue import TaskQueue
+from experiments.run.queue import Task, TaskQueue
 from experiments.run.resume import ResumePolicy, WhichTrials
 from experiments.run.state import SweepState
 from experiments.run.training import variant_source
@@ -53,9 +54,15 @@ class Desk:
     def records(self) -> TrialRecords:
         return self.driver.effects.records
 
+    def next(self) -> Task | None:
+        """The trial to start now, of a sweep that fuses none."""
+        tasks = self.driver.next()
+        assert len(tasks) < 2
+        return tasks[0] if tasks else None
+
     def take(self) -> str:
         """The next trial, begun."""
-        task = self.driver.next()
+        task = self.next()
         assert task is not None
         self.driver.started(task.trial)
         return task.trial
@@ -74,8 +81,8 @@ class Desk:
         return record.status
 
 
-def make_desk(folder: Path, sweep: SweepSpec, *, fail_fast: bool = False) -> Desk:
-    """A driver of `sweep`, as a new process makes it."""
+def make_desk(folder: Path, sweep: SweepSpec, *, fail_fast: bool = False, workers: int = 1, gpu: float = 0.0) -> Desk:
+    """A driver of `sweep`, as a new process makes it, with so many workers that have each so much of a GPU."""
     results, plan, ending, said = Results(folder), expand(sweep), Ending(), io.StringIO()
     state = SweepState(plan)
     resume = ResumePolicy(results.records, HERE, WhichTrials.MISSING)
@@ -88,7 +95,8 @@ def make_desk(folder: Path, sweep: SweepSpec, *, fail_fast: bool = False) -> Des
     effects = Effects(results, state, display, tracking, sinks, disk, locks)
     queue = TaskQueue(retries=sweep.retries)
     source = variant_source(sweep, state, queue, resume)
-    return Desk(Driver(state, queue, source, resume, effects, ending, fail_fast=fail_fast), said)
+    grouping = Grouping(sweep.resources.fuse, lambda share: workers, display.print)
+    return Desk(Driver(state, queue, source, resume, effects, grouping, ending, gpu=gpu, fail_fast=fail_fast), said)
 
 
 def killing(original: Callable[..., object], call: int) -> Callable[..., object]:

@@ -85,7 +85,7 @@ class Fuzzed:
         """Train what is missing, and bring the store up to date."""
         desk = make_desk(self.results.root, read_spec(self.folder / "spec.yaml"))
         desk.driver.effects.results.write_plan(desk.driver.state.plan, desk.driver.effects.spec.to_yaml())
-        while (task := desk.driver.next()) is not None:
+        while (task := desk.next()) is not None:
             desk.driver.started(task.trial)
             desk.epochs(task.trial, *range(desk.driver.state[task.trial].epochs + 1, 4), end=Status.FINISHED)
         desk.driver.effects.locks.close()

@@ -9,10 +9,10 @@ import pytest
 
 from experiments.interrupt import Interrupted
 from experiments.planning.plan import expand
+from experiments.results import disk as disk_module
 from experiments.results.folder import Results
 from experiments.results.trial_locks import TrialLocks
 from experiments.results.trial_records import Epoch, TrialRecords
-from experiments.run import disk as disk_module
 from experiments.worker.step_report import FailureKind, StepReport
 from ottt.errors import UserError
 from ottt.schema import Status
@@ -60,7 +60,7 @@ def test_a_lost_worker_s_trial_comes_back_and_repeats_epochs_in_place(desk: Make
     assert "worker died; again in 2 s, from its last checkpoint" in here.said.getvalue()
     other = here.take()
     assert other != trial
-    assert here.driver.next() is None  # not yet
+    assert here.next() is None  # not yet
     task = here.driver.queue.next(float("inf"))
     assert task is not None
     assert here.driver.effects.locks.acquire(trial)
@@ -111,10 +111,10 @@ def test_a_trial_that_another_sweep_trains_is_left_to_it(desk: MakeDesk) -> None
     here, there = desk(), desk()
     theirs = there.take()
     assert here.take() != theirs
-    assert here.driver.next() is None
+    assert here.next() is None
     there.epochs(theirs, 1, 2, 3, end=Status.FINISHED)
     here.driver.queue._waiting = {trial: (0.0, one) for trial, (_, one) in here.driver.queue._waiting.items()}
-    assert here.driver.next() is None
+    assert here.next() is None
     assert here.driver.state[theirs].status is Status.FINISHED
 
 
@@ -122,10 +122,10 @@ def test_a_full_disk_pauses_new_trials_and_says_so_once(desk: MakeDesk, monkeypa
     here = desk()
     with monkeypatch.context() as patch:
         patch.setattr(disk_module, "MIN_FREE_MIB", 1e12)
-        assert here.driver.next() is None
-        assert here.driver.next() is None
+        assert here.next() is None
+        assert here.next() is None
     assert here.said.getvalue().count("paused: ") == 1
-    assert here.driver.next() is not None
+    assert here.next() is not None
     assert here.said.getvalue().splitlines()[-1] == "there is room again: the sweep continues"
 
 
@@ -166,7 +166,7 @@ def test_results_deleted_under_a_sweep_are_one_line(desk: MakeDesk, tmp_path: Pa
         here.epochs(trial, 1)
     shutil.rmtree(tmp_path)
     with pytest.raises(UserError, match="must stay while the sweep runs, but it was deleted"):
-        here.driver.next()
+        here.next()
     here.driver.effects.interrupt()  # writes nothing, and raises nothing
     assert not tmp_path.exists()
 
@@ -215,7 +215,7 @@ def test_a_kill_before_any_write_loses_nothing(
     desk: MakeDesk, monkeypatch: pytest.MonkeyPatch, write: str, call: int
 ) -> None:
     here = desk()
-    other, task = here.take(), here.driver.next()
+    other, task = here.take(), here.next()
     here.epochs(other, 1, 2, 3, end=Status.FINISHED)
     assert task is not None
     with monkeypatch.context() as patch:
@@ -225,7 +225,7 @@ def test_a_kill_before_any_write_loses_nothing(
     here.driver.effects.locks.close()
 
     again = desk()
-    if (left := again.driver.next()) is not None:  # its worker resumes from the checkpoint after the second epoch
+    if (left := again.next()) is not None:  # its worker resumes from the checkpoint after the second epoch
         assert left.trial == task.trial
         again.driver.started(left.trial)
         again.epochs(left.trial, *range(min(again.driver.state[left.trial].epochs, 2) + 1, 4), end=Status.FINISHED)
@@ -233,7 +233,7 @@ def test_a_kill_before_any_write_loses_nothing(
     assert [epoch.epoch for epoch in again.records.epochs(task.trial)] == [1, 2, 3]
     assert again.records.evaluation(task.trial) == REPORT
     assert not again.records.checkpoint(task.trial).exists()
-    assert again.driver.next() is None
+    assert again.next() is None
     assert again.driver.state.done == 2
 
 

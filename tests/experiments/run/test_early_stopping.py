@@ -10,7 +10,7 @@ from experiments.run.early_stopping import EveryEpochOnce, build_scheduler
 from experiments.run.resume import ResumePolicy, WhichTrials
 from experiments.run.state import SweepState
 from experiments.sweep_spec.run_settings import Scheduler
-from experiments.worker.step_report import EPOCH, SCORE
+from experiments.worker.step_report import OPEN, SCORES
 from ottt.schema import Status
 from tests.experiments.specs import HERE, recorded, spec
 
@@ -24,9 +24,7 @@ def plan(scheduler: dict[str, Any], metric: str) -> SweepPlan:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A trial as Tune has it: every attempt is another one."""
-
-    config: dict[str, str]
+    """Tune's trial, of which the scheduler needs nothing: its results name ours."""
 
 
 def scheduler(settings: dict[str, Any], planned: SweepPlan, records: TrialRecords) -> EveryEpochOnce:
@@ -37,9 +35,9 @@ def scheduler(settings: dict[str, Any], planned: SweepPlan, records: TrialRecord
 
 def decisions(judge: EveryEpochOnce, values: list[float], *, trial: str = "new", first: int = 1) -> list[str]:
     """What an attempt with those values, from the epoch `first` on, is told after each, until it is to stop."""
-    attempt, told = Attempt({"trial": trial}), []
+    told: list[str] = []
     for epoch, value in enumerate(values, start=first):
-        told.append(judge.on_trial_result(None, attempt, {EPOCH: epoch, SCORE: value}))
+        told.append(judge.on_trial_result(None, Attempt(), {SCORES: [(trial, epoch, value)], OPEN: [trial]}))
         if told[-1] == "STOP":
             break
     return told
@@ -108,7 +106,7 @@ def test_a_second_attempt_does_not_count_twice(tmp_path: Path, settings: dict[st
 @pytest.mark.parametrize("settings", [ASHA, MEDIAN | {"min_trials": 1}])
 def test_an_end_without_an_epoch_judges_nothing(tmp_path: Path, settings: dict[str, Any]) -> None:
     judge = scheduler(settings, plan(settings, "val/top1"), TrialRecords(tmp_path))
-    judge.on_trial_complete(None, Attempt({"trial": "diverged"}), {"done": True})
+    judge.on_trial_complete(None, Attempt(), {"done": True, SCORES: [], OPEN: []})
     assert decisions(judge, [0.1] * 4) == ["CONTINUE"] * 4
 
 
@@ -131,3 +129,29 @@ def test_what_is_to_run_again_is_judged_anew(tmp_path: Path) -> None:
     first, second, _ = planned.trials
     assert decisions(judge, [0.5] * 4, trial=first.trial) == ["CONTINUE"] * 4
     assert decisions(judge, [0.4] * 4, trial=second.trial) == ["CONTINUE", "STOP"]
+
+
+@pytest.mark.parametrize("settings", [ASHA, MEDIAN | {"min_trials": 1}])
+def test_of_several_that_train_as_one_each_is_judged(tmp_path: Path, settings: dict[str, Any]) -> None:
+    planned = plan(settings, "val/top1")
+    names = [trial.trial for trial in planned.trials]
+    apart = scheduler(settings, planned, TrialRecords(tmp_path))
+    expected = {name: decisions(apart, values, trial=name) for name, values in zip(names, COURSES, strict=True)}
+    assert sorted(len(told) for told in expected.values()) == [2, 4, 4]
+
+    judge, left = scheduler(settings, planned, TrialRecords(tmp_path)), list(names)
+    for epoch in range(1, 5):
+        scores = [(name, epoch, values[epoch - 1]) for name, values in zip(names, COURSES, strict=True) if name in left]
+        assert judge.on_trial_result(None, Attempt(), {SCORES: scores, OPEN: left}) == "CONTINUE"
+        left = [name for name in left if not judge.has_stopped(name)]
+        assert left == [name for name in names if len(expected[name]) > epoch or expected[name][-1] == "CONTINUE"]
+
+
+def test_they_end_together_only_when_all_are_stopped(tmp_path: Path) -> None:
+    judge = scheduler(ASHA, plan(ASHA, "val/top1"), TrialRecords(tmp_path))
+    assert decisions(judge, [0.9] * 2, trial="good") == ["CONTINUE"] * 2
+    ends = {SCORES: [("a", 2, 0.1), ("b", 2, 0.2)], OPEN: ["a", "b"]}
+    assert judge.on_trial_result(None, Attempt(), ends) == "STOP"
+    finished = {SCORES: [("c", 2, 0.1)], OPEN: []}  # what has trained all its epochs cannot be stopped any more
+    judge.on_trial_complete(None, Attempt(), finished)
+    assert [judge.has_stopped(name) for name in ("good", "a", "b", "c")] == [False, True, True, False]

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments import doctor
-from experiments.cluster import shared_storage
+from experiments.cluster import nodes, shared_storage
 from experiments.cluster.access import refuse_silent
 from experiments.cluster.shared_storage import Seen, look, refuse_unshared
 from experiments.costs import calibrate, gpu_share
@@ -133,6 +133,24 @@ def test_an_estimate_uses_the_epochs_that_were_timed(tmp_path: Path, monkeypatch
     # Two trials of 10 epochs of 10 s; four of 10 epochs of 2 s and half a second of the start. Four at a time.
     assert found.seconds == pytest.approx(max((2 * 100 + 4 * 25) / 4, 100))
     assert (found.trials, found.measured, found.known, found.gpu_hours) == (6, 1, 1, 0.0)
+
+
+def test_trials_that_trained_as_one_network_share_its_time(tmp_path: Path) -> None:
+    sweep = spec(seeds=3, base=SMALL)
+    records = Results(tmp_path).records
+    for trial in expand(sweep).trials[:2]:
+        recorded(records, trial, values=[0.5] * 10)  # 10 s between epochs of both
+        records.describe(trial.trial, device="cpu", data_digest=None, fused=2)
+    assert estimated(sweep, records).seconds == pytest.approx(10 * 10 / 2)
+
+
+@pytest.mark.parametrize(
+    ("share", "count"),
+    [(Share(1, 0), 8), (Share(3, 0), 2), (Share(1, 1), 2), (Share(1, 0.5), 4), (Share(1, 0.1), 8), (Share(1, 2), 1)],
+)
+def test_trials_that_a_machine_trains_beside_each_other(share: Share, count: int) -> None:
+    assert nodes._room({"CPU": 8.0, "GPU": 2.0}, share) == count
+    assert nodes._room({"CPU": 8.0}, share) == (0 if share.gpu else count)
 
 
 def test_what_changes_only_what_is_learnt_costs_the_same() -> None:

@@ -44,7 +44,7 @@ def run(folder: Path) -> Desk:
     desk = make_desk(folder, population())
     with closed(desk):
         desk.driver.effects.results.write_plan(desk.driver.state.plan, desk.driver.effects.spec.to_yaml())
-        while (task := desk.driver.next()) is not None:
+        while (task := desk.next()) is not None:
             work(desk, task)
     return desk
 

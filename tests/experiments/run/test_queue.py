@@ -1,6 +1,6 @@
 import pytest
 
-from experiments.run.queue import FIRST_WAIT_S, Task, TaskQueue
+from experiments.run.queue import ALONE, FIRST_WAIT_S, Task, TaskQueue
 from experiments.sweep_spec.run_settings import Share
 from experiments.worker.step_report import FailureKind
 from ottt.config.trial import TrialConfig
@@ -8,6 +8,10 @@ from ottt.config.trial import TrialConfig
 
 def task(name: str, *, gpu: float = 0.0) -> Task:
     return Task(name, TrialConfig(), Share(cpu=1.0, gpu=gpu))
+
+
+def trial(found: Task | None) -> str | None:
+    return None if found is None else found.trial
 
 
 def queue_of(tasks: list[Task], *, retries: int) -> TaskQueue:
@@ -30,12 +34,12 @@ def test_a_lost_worker_is_replaced_later_each_time_and_not_for_ever() -> None:
     queue = queue_of([task("a")], retries=3)
     now = 0.0
     for wait in (2.0, 8.0, 32.0):
-        assert queue.next(now) == task("a")
+        assert trial(queue.next(now)) == "a"
         assert queue.fail("a", FailureKind.WORKER, now) == wait
         assert not queue.is_empty
         assert queue.next(now + wait - 0.1) is None
         now += wait
-    assert queue.next(now) == task("a")
+    assert trial(queue.next(now)) == "a"
     assert queue.fail("a", FailureKind.WORKER, now) is None
     assert queue.is_empty
 
@@ -45,7 +49,7 @@ def test_what_waits_does_not_hold_up_the_rest() -> None:
     queue.next(0.0)
     queue.fail("a", FailureKind.WORKER, 0.0)
     assert queue.next(1.0) == task("b")
-    assert queue.next(2.0) == task("a")
+    assert trial(queue.next(2.0)) == "a"
     assert queue.next(2.0) == task("c")
 
 
@@ -105,3 +109,31 @@ def test_what_cannot_start_now_is_tried_later() -> None:
     assert queue.next(1.0) == task("b")
     assert queue.next(4.9) is None
     assert queue.next(5.0) == task("a")
+
+
+def test_what_may_have_killed_its_worker_trains_alone_from_then_on() -> None:
+    queue = queue_of([task("a"), task("b"), task("c"), task("d")], retries=1)
+    failures = (FailureKind.WORKER, FailureKind.FUSED, FailureKind.PREEMPTED, FailureKind.RESET)
+    given = [queue.next(0.0) for _ in failures]
+    waits = [queue.fail(one.trial, kind, 0.0) for one, kind in zip(given, failures, strict=True) if one is not None]
+    assert waits == [2.0, 0.0, 0.0, 0.0]
+    again = [queue.next(2.0) for _ in failures]
+    assert {one.trial: one.group for one in again if one is not None} == {"a": ALONE, "b": ALONE, "c": None, "d": None}
+
+
+def test_being_given_back_counts_against_nothing() -> None:
+    queue = queue_of([task("a")], retries=0)
+    queue.next(0.0)
+    assert queue.fail("a", FailureKind.FUSED, 0.0) == 0.0
+
+
+def test_only_those_come_that_fit_and_are_next() -> None:
+    queue = queue_of([task("a1"), task("b1"), task("a2"), task("b2")], retries=0)
+    queue.next(0.0)
+    queue.fail("a1", FailureKind.PREEMPTED, 0.0)
+    of_b = [trial(queue.next(0.0, fits=lambda one: one.trial.startswith("b"))) for _ in range(2)]
+    assert of_b == ["b1", None]
+    of_a = [trial(queue.next(0.0, fits=lambda one: one.trial.startswith("a"))) for _ in range(3)]
+    assert of_a == ["a1", "a2", None]
+    queue.arrange([task("b3"), *queue.ready()])
+    assert [trial(queue.next(0.0)) for _ in range(3)] == ["b3", "b2", None]

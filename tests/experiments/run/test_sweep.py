@@ -35,15 +35,15 @@ def faulty(self):
         raise ValueError("injected fault\\nsecond line")
     return train_epoch(self)
 module.Trainer.train_epoch = faulty
-from experiments.worker import one_trial
-clean, taken, once = one_trial._clean, [], Path(__file__).with_name("once")
+from experiments.worker import trainable
+clean, taken, once = trainable.clean, [], Path(__file__).with_name("once")
 def dirty(share):
     taken.append(share)
     if len(taken) == 2 and not once.exists():
         once.touch()
         raise RuntimeError("injected reset")
     clean(share)
-one_trial._clean = dirty
+trainable.clean = dirty
 """,
 )
 

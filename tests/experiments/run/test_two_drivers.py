@@ -51,7 +51,7 @@ class World:
     def take(self, index: int) -> bool:
         """Start the next trial; False if there is none at present."""
         desk = self.desk(index)
-        task = desk.driver.next()
+        task = desk.next()
         if task is not None:
             desk.driver.started(task.trial)
         return task is not None

@@ -15,8 +15,9 @@ from experiments.results.provenance import code_hash
 from experiments.results.stop_request import StopRequest
 from experiments.results.trial_records import Record, TrialRecords
 from experiments.sweep_spec.run_settings import Checkpoints, Limits, Share
-from experiments.worker.step_report import FailureKind, StepReport
-from experiments.worker.trainable import REPORT, TrialTrainable
+from experiments.worker.member import Assignment
+from experiments.worker.step_report import REPORTS, FailureKind, StepReport
+from experiments.worker.trainable import TrialTrainable
 from ottt.config.load import load_config
 from ottt.config.trial import TrialConfig
 from ottt.errors import UserError
@@ -58,18 +59,31 @@ def worker(records: TrialRecords, stop: StopRequest) -> Worker:
 
 
 def task(config: TrialConfig, *, until: int | None = None) -> dict[str, Any]:
-    share = Share(cpu=1, gpu=0)
-    return {"trial": config.trial_hash, "config": config.model_dump_json(), "share": share, "until": until}
+    given = Assignment(config.trial_hash, config.model_dump_json(), until)
+    return {"trials": [given], "share": Share(cpu=1, gpu=0)}
+
+
+def step(made: TrialTrainable) -> tuple[StepReport, bool]:
+    """A step of a worker with one trial: its report, and whether it is done."""
+    result = made.step()
+    [(_, report)] = result[REPORTS]
+    return report, result["done"]
+
+
+def trainer(made: TrialTrainable) -> Trainer:
+    [member] = made._members
+    assert member.trainer is not None
+    return member.trainer
 
 
 def run(made: TrialTrainable) -> list[StepReport]:
     """Run the current trial; returns the reports of all steps."""
     reports = []
     while True:
-        result = made.step()
-        reports.append(result[REPORT])
-        assert result["done"] is (reports[-1].status is not Status.RUNNING)
-        if result["done"]:
+        report, done = step(made)
+        reports.append(report)
+        assert done is (report.status is not Status.RUNNING)
+        if done:
             return reports
 
 
@@ -104,9 +118,9 @@ def test_nothing_of_a_trial_reaches_the_next(worker: Worker) -> None:
     wide = SMALL.replace({"model.width": 1.0, "deterministic": True, "rule.update": "online", "T": 3})
     expected = numbers(run(worker(SMALL)))
     reused = worker(wide)
+    step(reused)
+    left = weakref.ref(trainer(reused).net)
     run(reused)
-    assert reused._trainer is not None
-    left = weakref.ref(reused._trainer.net)
     torch.manual_seed(123456)
     np.random.seed(123456)
     reused.reset_config(task(SMALL))
@@ -122,8 +136,7 @@ def test_each_trial_of_a_worker_computes_in_its_own_precision(worker: Worker) ->
     for precision in ("fp32", "bf16"):
         made.reset_config(task(SMALL.replace({"precision": precision})))
         made.step()
-        assert made._trainer is not None
-        made._trainer.net.classifier.register_forward_hook(lambda *_: seen.append(matmul.fp32_precision))
+        trainer(made).net.classifier.register_forward_hook(lambda *_: seen.append(matmul.fp32_precision))
         before, matmul.fp32_precision = matmul.fp32_precision, "bf16"  # as another library in this process can ask for
         try:
             made.step()
@@ -138,12 +151,16 @@ def test_each_trial_of_a_worker_computes_in_its_own_precision(worker: Worker) ->
 
 
 def test_a_failed_trial_is_released_too(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = worker(SMALL)
+    made, seen = worker(SMALL), []
+
+    def train_epoch(self: Trainer) -> dict[str, float]:
+        seen.append(weakref.ref(self))
+        return [self][1]  # type: ignore[return-value]
+
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "train_epoch", lambda self: [self][1])
+        patch.setattr(Trainer, "train_epoch", train_epoch)
         run(made)
-    assert made._trainer is not None
-    left = weakref.ref(made._trainer)
+    [left] = seen
     made.reset_config(task(SMALL))
     assert left() is None
 
@@ -262,7 +279,7 @@ def append(records: TrialRecords, config: TrialConfig, reports: list[StepReport]
 
 
 def steps(made: TrialTrainable, count: int) -> list[StepReport]:
-    return [made.step()[REPORT] for _ in range(count)]
+    return [step(made)[0] for _ in range(count)]
 
 
 def test_a_new_worker_resumes_from_the_last_checkpoint(worker: Worker, records: TrialRecords) -> None:

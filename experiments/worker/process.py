@@ -1,42 +1,15 @@
-"""One trial at a time in a process: what the trainable of sweeps and the public one have in common."""
+"""The process in which trials train: what it imports first, what it frees between trials, what their errors mean."""
 
 import gc
 import traceback
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from experiments.garbage_collection import collection_paused
 from experiments.sweep_spec.run_settings import Share
 from experiments.worker.step_report import FailureKind, reason_of, storable
-from experiments.worker.usage import Usage, give_back_memory
-from ottt.config.trial import TrialConfig
+from experiments.worker.usage import give_back_memory
 from ottt.files import is_disk_full
 from ottt.schema import Status
-
-if TYPE_CHECKING:
-    from ottt.training.trainer import Trainer
-
-
-class OneTrial:
-    """The trial of a process: call `_begin` for each one, then make its `_trainer` and `_train_epoch`."""
-
-    _config: TrialConfig
-    _share: Share
-    _trainer: "Trainer | None"
-
-    def _begin(self, config: TrialConfig, share: Share) -> None:
-        """Take a trial; nothing of the last one stays."""
-        self._config = config
-        self._share = share
-        self._trainer = None
-        _clean(share)
-
-    def _train_epoch(self) -> dict[str, float]:
-        """Train the next epoch; returns its metrics, and what it took of the machine."""
-        assert self._trainer is not None
-        usage = Usage(self._share)
-        metrics = self._trainer.train_epoch()
-        return metrics | usage.metrics()
 
 
 @dataclass(frozen=True)
@@ -81,8 +54,8 @@ def import_trainer() -> None:
         import ottt.training.trainer  # noqa: F401
 
 
-def _clean(share: Share) -> None:
-    """Free what the last trial used, and limit the next one to its share of the machine."""
+def clean(share: Share) -> None:
+    """Free what the last trials used, and limit the next ones to their share of the machine."""
     import torch
 
     gc.collect()  # a traceback can hold the last trial's tensors in a cycle
