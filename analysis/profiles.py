@@ -1,4 +1,4 @@
-"""Profiles: means over seeds as a function of epoch, layer or time steps.
+"""Profiles: means over seeds as a function of epoch, layer, time steps, or a setting.
 
 A profile is a long DataFrame with the columns variant, label, x, n, mean, low, high; [low, high] is the 95 % interval
 of the mean over finished trials, NaN for fewer than two: for accuracies and firing rates on the logit scale, which
@@ -10,8 +10,9 @@ import re
 import numpy as np
 import pandas as pd
 
-from analysis.lookup import is_share
+from analysis.lookup import is_share, planned_axes
 from analysis.statistics import mean_intervals
+from analysis.text.numbers import is_number
 from ottt.errors import UserError
 from ottt.schema import Status
 
@@ -44,6 +45,25 @@ def accuracy_by_steps(runs: pd.DataFrame) -> pd.DataFrame:
         UserError: no finished trial was evaluated at several numbers of steps.
     """
     return _profile(runs, _numbered(runs, "test/top1_at_"), "test/top1_at_NN", share=True)
+
+
+def by_setting(runs: pd.DataFrame, *, axis: str = "T", metric: str) -> pd.DataFrame:
+    """The profile of `metric` over the values of a setting, a line for each combination of the other axes.
+
+    Axes that go with the setting, as `rule.k` = T/2 does, tell no lines apart. `variant` and `label` are the values of
+    the axes that do.
+
+    Raises:
+        UserError: the sweep does not vary the setting by numbers, or no finished trial has measured the metric.
+    """
+    axes = planned_axes(runs)
+    if axis not in axes or len(set(runs[axis])) < 2 or not all(map(is_number, runs[axis])):
+        raise UserError(f"{axis} must be varied, by numbers")
+    shown = {key: [f"{key}={value}" for value in runs[key]] for key in axes if key != axis}
+    free = [key for key in shown if len(set(zip(runs[axis], shown[key], strict=True))) > len(set(runs[axis]))]
+    labels = list(map(" ".join, zip(*(shown[key] for key in free), strict=True))) if free else metric
+    points = pd.DataFrame({"trial": runs["trial"], "x": runs[axis], "value": runs.get(metric, np.nan)})
+    return _profile(runs.assign(variant=labels, label=labels), points, metric, share=is_share(metric))
 
 
 def _numbered(runs: pd.DataFrame, prefix: str) -> pd.DataFrame:

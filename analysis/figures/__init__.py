@@ -5,11 +5,12 @@ sweep.
 """
 
 from analysis.figures.coloured import heat_map, parallel_coordinates
-from analysis.figures.plots import accuracy_by_steps, axis_response, layer_rates, learning_curves, pareto
+from analysis.figures.plots import accuracy_by_steps, axis_response, by_setting, layer_rates, learning_curves, pareto
 
 __all__ = [
     "accuracy_by_steps",
     "axis_response",
+    "by_setting",
     "heat_map",
     "layer_rates",
     "learning_curves",

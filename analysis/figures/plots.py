@@ -67,6 +67,22 @@ def accuracy_by_steps(profile: pd.DataFrame, *, stressed: Sequence[str] = ()) ->
 
 
 @styled()
+def by_setting(profile: pd.DataFrame, *, axis: str, metric: str) -> "Axes":
+    """`metric` by the values of a setting, a line for each combination of the others.
+
+    Args:
+        profile: profile from `analysis.profiles.by_setting`.
+        axis: key of the setting.
+        metric: name of the metric.
+    """
+    _, axes = new_figure()
+    _lines(axes, profile, (), markers=True)
+    axes.set_xticks(sorted(set(profile["x"])))
+    set_labels(axes, axis, with_unit(metric))
+    return axes
+
+
+@styled()
 def axis_response(table: pd.DataFrame, *, axis: str, metric: str) -> "Axes":
     """`metric` by the values of one setting: the mean with its interval, and next to it the value of each seed.
 

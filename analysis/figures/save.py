@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.figures import coloured, plots
 from analysis.figures.highlight import highlighted
-from analysis.profiles import accuracy_by_steps, layer_rates, learning_curves
+from analysis.profiles import accuracy_by_steps, by_setting, layer_rates, learning_curves
 from analysis.style import save
 from analysis.tables import Comparison
 from analysis.tables.marginal_means import marginal
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Draw = Callable[[], "Axes"]
+
+BY_T = {"memory": "mem/peak_rss_mib", "gpu-memory": "mem/peak_mib", "time": "time/epoch_s"}  # by name of the figure
 
 
 def save_all(runs: pd.DataFrame, history: pd.DataFrame, comparison: Comparison, *, folder: Path) -> Iterator[str]:
@@ -53,6 +55,8 @@ def _drawings(runs: pd.DataFrame, history: pd.DataFrame, comparison: Comparison)
         "accuracy-by-steps": lambda: plots.accuracy_by_steps(accuracy_by_steps(runs), stressed=stressed),
         "pareto": lambda: plots.pareto(front(runs, metrics=(metric, "rate/total")).table, x="rate/total", y=metric),
     }
+    if "T" in comparison.axes:
+        drawings |= {f"{name}-by-T": partial(_by_steps, runs, cost) for name, cost in BY_T.items() if cost in runs}
     for axis in comparison.axes:
         drawings[f"response-{axis}"] = partial(_response, runs, axis, metric)
     for rows, cols in combinations(comparison.axes, 2):
@@ -62,6 +66,10 @@ def _drawings(runs: pd.DataFrame, history: pd.DataFrame, comparison: Comparison)
             comparison.table, axes=comparison.axes, metric=metric
         )
     return drawings
+
+
+def _by_steps(runs: pd.DataFrame, metric: str) -> "Axes":
+    return plots.by_setting(by_setting(runs, metric=metric), axis="T", metric=metric)
 
 
 def _response(runs: pd.DataFrame, axis: str, metric: str) -> "Axes":

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.lookup import is_share, known_metric
-from analysis.profiles import accuracy_by_steps, layer_rates, learning_curves
+from analysis.profiles import accuracy_by_steps, by_setting, layer_rates, learning_curves
 from analysis.statistics import mean_intervals
 from analysis.tables import Comparison
 from analysis.tables.marginal_means import marginal
@@ -22,6 +22,8 @@ DIGITS = 5  # significant digits of numbers in figures
 MOST_AXES = 6  # axes of which each pair has a heat map
 CURVES = ("val/top1", "test/top1", "train/loss", "val/loss", "test/loss", "rate/total")
 COSTS = ("synops", "energy_nj", "rate", "peak_mib", "epoch_s")  # columns of a comparison
+
+BY_T = ("mem/peak_mib", "mem/peak_rss_mib", "time/epoch_s")  # metrics that can grow with the time steps
 
 Chart = dict[str, Any]
 
@@ -42,6 +44,7 @@ def charts(runs: pd.DataFrame, history: pd.DataFrame, comparison: Comparison) ->
         "maps": [_map(runs, *pair, metric) for pair in combinations(axes[:MOST_AXES], 2)],
         "layers": _optional(_layers, runs),
         "steps": _optional(_steps, runs),
+        "growth": _growth(runs),
         "fronts": _fronts(comparison),
         "parallel": _parallel(comparison),
     }
@@ -72,6 +75,15 @@ def _layers(runs: pd.DataFrame) -> Chart:
 
 def _steps(runs: pd.DataFrame) -> Chart:
     return _profile(accuracy_by_steps(runs), "time steps of the evaluation", "test/top1", share=True)
+
+
+def _growth(runs: pd.DataFrame) -> Chart:
+    """Costs by the number of time steps in training, a line for each combination of the other settings."""
+    return {name: chart for name in BY_T if (chart := _optional(lambda r, n=name: _grown(r, n), runs))}
+
+
+def _grown(runs: pd.DataFrame, metric: str) -> Chart:
+    return _profile(by_setting(runs, metric=metric), "T", _with_unit(metric), share=False)
 
 
 def _profile(profile: pd.DataFrame, x_label: str, y_label: str, *, share: bool) -> Chart:

@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 
 from analysis.lookup import is_share
-from analysis.profiles import PROFILE_COLUMNS, accuracy_by_steps, layer_rates, learning_curves
+from analysis.profiles import PROFILE_COLUMNS, accuracy_by_steps, by_setting, layer_rates, learning_curves
 from ottt.errors import UserError
 from ottt.schema import METRICS
 
@@ -75,3 +75,42 @@ def test_what_nobody_measured_is_refused(runs):
         learning_curves(runs, empty)
     with pytest.raises(UserError, match="no finished trial has measured rate/layer_NN"):
         layer_rates(runs)
+
+
+def grown(make_runs, **more):
+    """Memory of two rules at two numbers of time steps, of which `rule.k` is the half."""
+    values = {("ottt", 4, 2): [1, 1], ("ottt", 8, 4): [1, 1], ("bptt", 4, 2): [1, "failed"], ("bptt", 8, 4): [1, 1]}
+    runs = make_runs(values, axes=["rule.name", "T", "rule.k"])
+    return runs.assign(**{"mem/peak_rss_mib": [500.0, 502.0, 501.0, 503.0, 600.0, 9999.0, 700.0, 704.0]}, **more)
+
+
+def test_a_cost_by_a_setting_has_a_line_for_what_else_differs(make_runs):
+    found = by_setting(grown(make_runs), metric="mem/peak_rss_mib")
+    assert tuple(found.columns) == PROFILE_COLUMNS
+    assert found[["label", "x", "n", "mean"]].to_numpy().tolist() == [
+        ["rule.name=ottt", 4, 2, 501.0],
+        ["rule.name=ottt", 8, 2, 502.0],
+        ["rule.name=bptt", 4, 1, 600.0],
+        ["rule.name=bptt", 8, 2, 702.0],
+    ]
+    interval = scipy.stats.ttest_1samp([700.0, 704.0], 0).confidence_interval()
+    assert (found["low"][3], found["high"][3]) == pytest.approx((interval.low, interval.high))
+
+
+def test_a_sweep_of_nothing_else_has_one_line(make_runs):
+    runs = make_runs({(4,): [0.5], (8,): [0.7]}, axes=["T"])
+    found = by_setting(runs, metric="test/top1")
+    assert found[["label", "x", "mean"]].to_numpy().tolist() == [["test/top1", 4, 0.5], ["test/top1", 8, 0.7]]
+
+
+@pytest.mark.parametrize(
+    ("axis", "metric", "line"),
+    [
+        ("rule.name", "mem/peak_rss_mib", "rule.name must be varied, by numbers"),
+        ("neuron.tau", "mem/peak_rss_mib", "neuron.tau must be varied, by numbers"),
+        ("T", "mem/peak_mib", "no finished trial has measured mem/peak_mib"),
+    ],
+)
+def test_what_has_no_numbers_is_no_curve(make_runs, axis, metric, line):
+    with pytest.raises(UserError, match=f"^{line}$"):
+        by_setting(grown(make_runs), axis=axis, metric=metric)

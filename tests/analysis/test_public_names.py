@@ -40,6 +40,7 @@ OF_MODULES = {
     "figures": (
         "accuracy_by_steps",
         "axis_response",
+        "by_setting",
         "heat_map",
         "layer_rates",
         "learning_curves",
@@ -47,7 +48,7 @@ OF_MODULES = {
         "pareto",
     ),
     "load": ("COLUMNS", "HISTORY_COLUMNS", "MISSING", "frame", "history", "parent", "plan", "runs", "typed"),
-    "profiles": ("PROFILE_COLUMNS", "accuracy_by_steps", "layer_rates", "learning_curves"),
+    "profiles": ("PROFILE_COLUMNS", "accuracy_by_steps", "by_setting", "layer_rates", "learning_curves"),
     "render": ("csv", "document_of", "html", "json", "latex", "markdown", "text"),
     "search": ("Difference", "differences", "find", "search"),
     "statistics": (

@@ -56,6 +56,13 @@ def test_without_a_choice_the_first_seven_are_in_colour():
     assert tuple(colours) == style.COLOURS
 
 
+def test_costs_by_a_setting():
+    axes = figures.by_setting(profile(2), axis="T", metric="time/epoch_s")
+    assert lines(axes)["x=1 $y$"].get_xydata().tolist() == [[1, 1.1], [2, 1.2], [3, 1.3]]
+    assert axes.get_xticks().tolist() == [1, 2, 3]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("T", "time/epoch_s (s)")
+
+
 def test_response_shows_means_intervals_and_seeds(runs):
     found = marginal(runs, ["neuron.tau"])
     axes = figures.axis_response(found.table, axis="neuron.tau", metric="test/top1")
