@@ -33,7 +33,7 @@ name: hosts
 base: {{T: 2, epochs: {EPOCHS}, batch_size: 64, model.width: 0.5, device: cpu}}
 axes: {{rule.update: [accumulate, online]}}
 seeds: 4
-resources: {{cpu: 1, gpu: 0.5}}
+resources: {{cpu: 1, gpu: 0.5, fuse: 1}}
 checkpoints: {{seconds: 0}}
 """
 

@@ -22,7 +22,7 @@ SPEC = f"""\
 name: scaling
 base: {{T: 2, epochs: 2, batch_size: 512, model.width: 0.25, device: cpu}}
 seeds: {TRIALS}
-resources: {{cpu: 1, gpu: 0.5}}
+resources: {{cpu: 1, gpu: 0.5, fuse: 1}}
 """
 
 

@@ -263,6 +263,7 @@ def test_where_fusing_is_measured_it_must_be_faster(
 
     monkeypatch.setattr("ottt.training.fused_speed.measure", measure)
     monkeypatch.setattr(group_module, "_measured", {})
+    monkeypatch.setattr(group_module, "MEASURED_ON", {"cpu"})
     together = train(THREE, measures=True)
     assert all((reports[-1].status is Status.FINISHED) is fuses for reports in together.values())
     if not fuses:
@@ -273,3 +274,12 @@ def test_where_fusing_is_measured_it_must_be_faster(
     assert asked == [3]  # once in a process
     train(THREE[:2], measures=True)
     assert asked == [3, 2]
+
+
+def test_on_a_cpu_it_is_not_even_measured(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ottt.training.fused_speed.measure", None)
+    reports = train(THREE, measures=True)
+    assert reports[THREE[0].trial_hash][0].reason == (
+        "3 trials train one by one and not as one network: the share has a GPU, but the trials train on the CPU"
+    )
+    assert all(one[0].failure is FailureKind.FUSED for one in reports.values())
