@@ -34,8 +34,10 @@ _TAGS = {
     "reason": Tag.REASON,
     "commit": Tag.COMMIT,
     "device": Tag.DEVICE,
+    "fused": Tag.FUSED,
 }
 _ORIGIN_TAGS = (Tag.COMMIT, Tag.DIRTY, Tag.VERSIONS)
+_LATER = ("fused",)  # columns that the first exports lack
 _IDENTITY = ("run_id", "started", "duration_s", "epochs_done", *_TAGS)
 
 
@@ -152,7 +154,7 @@ class ExportStore:
         started = pd.Timestamp(row["started"]).value // 10**6
         seconds = _number(row["duration_s"])
         metrics = {name: float(row[name]) for name in measured if row.get(name)}
-        tags = {str(tag): row[name] for name, tag in _TAGS.items() if row[name]}
+        tags = {str(tag): row[name] for name, tag in _TAGS.items() if row.get(name)}
         epochs = int(row["epochs_done"])
         return StoredRun(
             id=row["run_id"],
@@ -181,7 +183,7 @@ class ExportStore:
             table = pd.read_csv(self._folder / name, dtype=str, keep_default_na=False)
         except (OSError, EOFError, ValueError) as error:
             raise self._damaged(name, error) from error
-        absent = [column for column in columns if column not in table]
+        absent = [column for column in columns if column not in table and column not in _LATER]
         if absent:
             raise UserError(f"{self._folder / name}: must have the columns of an export, but lacks {', '.join(absent)}")
         return table

@@ -3,6 +3,8 @@
 import gzip
 import json
 import math
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +16,7 @@ from analysis.search import search
 from analysis.store.exported import FILES, HISTORY, PACKED, write_export
 from analysis.store.open import open_store
 from ottt.errors import UserError
+from ottt.schema import Tag
 from tests.analysis.synthetic import COMMIT, SyntheticSweep, write
 
 pytestmark = pytest.mark.filterwarnings(
@@ -34,6 +37,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """The store, and an export of its sweep."""
     folder = tmp_path_factory.mktemp("exported")
     store = write(SWEEP, folder / "store")
+    with closing(sqlite3.connect(folder / "store" / "mlflow.db")) as database, database:
+        query = "INSERT INTO tags (key, value, run_uuid) SELECT ?, '6', run_uuid FROM tags WHERE key = ? AND value = ?"
+        database.execute(query, (Tag.FUSED, Tag.SEED, "1"))
     source = open_store(store)
     write_export(
         folder / "export",
@@ -54,6 +60,7 @@ def test_data_frames_are_the_same_to_the_last_bit_and_type(exported: tuple[str, 
     assert kinds[0] == kinds[1]
     assert {type(None), float, int} <= set(kinds[0])
     assert again.attrs == runs.attrs
+    assert set(zip(runs["seed"], runs["fused"], strict=True)) == {(0, 1), (1, 6)}
     pd.testing.assert_frame_equal(
         load.history("odd", store=str(folder)), load.history("odd", store=store), check_exact=True
     )
@@ -80,6 +87,15 @@ def test_a_gzipped_history_counts_until_the_sweep_is_exported_again(exported: tu
     plan, runs = load.plan("odd", store=store), load.runs("odd", store=store)
     write_export(tmp_path, plan=plan, spec="", origin={}, runs=runs, history=changed)
     assert set(load.history("odd", store=str(tmp_path))["value"]) == {math.inf}
+
+
+def test_an_export_of_before_trials_were_fused_is_read(exported: tuple[str, Path], tmp_path: Path) -> None:
+    _, folder = exported
+    for name in FILES:
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    table = pd.read_csv(folder / "runs.csv", dtype=str, keep_default_na=False)
+    table.drop(columns="fused").to_csv(tmp_path / "runs.csv", index=False)
+    assert set(load.runs("odd", store=str(tmp_path))["fused"]) == {1}
 
 
 def test_what_is_no_export_or_damaged_is_named_in_one_line(exported: tuple[str, Path], tmp_path: Path) -> None:
