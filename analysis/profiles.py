@@ -16,6 +16,11 @@ from analysis.text.numbers import is_number
 from ottt.errors import UserError
 from ottt.schema import Status
 
+COSTS_BY_T = {
+    "memory": "mem/peak_rss_mib",
+    "gpu-memory": "mem/peak_mib",
+    "time": "time/epoch_s",
+}  # that can grow with T
 PROFILE_COLUMNS = ("variant", "label", "x", "n", "mean", "low", "high")
 
 

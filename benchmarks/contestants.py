@@ -109,29 +109,30 @@ class Convolution:
         return 2.0 * pixels * self.kernel[0] * self.kernel[1] * self.kernel[2] * self.kernel[3]
 
 
-def ours(case: Case) -> Contestant:
+def _own(case: Case) -> tuple[Network, torch.optim.Optimizer, Callable[[Tensor, Tensor], Batch], tuple[Tensor, Tensor]]:
+    """Network, optimizer, what trains a batch, and the batch."""
     config = case.config
     net = ottt.build_model(config, data=case.data).to(case.device, memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
     rule = ottt.build_rule(config, kernels=compiled(torch.device(case.device)))
     images, labels = case.inputs()
     images = images.contiguous(memory_format=torch.channels_last)
+    batch = images, labels
+    return net, optimizer, lambda *given: rule.train_batch(net, optimizer, *given), batch
+
+
+def ours(case: Case) -> Contestant:
+    net, _, train, batch = _own(case)
 
     def step() -> Tensor:
-        return rule.train_batch(net, optimizer, images, labels).losses.sum()
+        return train(*batch).losses.sum()
 
     return Contestant(step, tuple(net.parameters()))
 
 
 def graph(case: Case) -> Contestant:
-    config = case.config
-    net = ottt.build_model(config, data=case.data).to(case.device, memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
-    rule = ottt.build_rule(config, kernels=compiled(torch.device(case.device)))
-    images, labels = case.inputs()
-    images = images.contiguous(memory_format=torch.channels_last)
-    step = replayed(lambda *batch: rule.train_batch(net, optimizer, *batch), [optimizer], images, labels)
-    return Contestant(step, tuple(net.parameters()))
+    net, optimizer, train, batch = _own(case)
+    return Contestant(replayed(train, [optimizer], *batch), tuple(net.parameters()))
 
 
 def replayed(

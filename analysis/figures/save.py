@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.figures import coloured, plots
 from analysis.figures.highlight import highlighted
-from analysis.profiles import accuracy_by_steps, by_setting, layer_rates, learning_curves
+from analysis.profiles import COSTS_BY_T, accuracy_by_steps, by_setting, layer_rates, learning_curves
 from analysis.style import save
 from analysis.tables import Comparison
 from analysis.tables.marginal_means import marginal
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Draw = Callable[[], "Axes"]
-
-BY_T = {"memory": "mem/peak_rss_mib", "gpu-memory": "mem/peak_mib", "time": "time/epoch_s"}  # by name of the figure
 
 
 def save_all(runs: pd.DataFrame, history: pd.DataFrame, comparison: Comparison, *, folder: Path) -> Iterator[str]:
@@ -56,7 +54,9 @@ def _drawings(runs: pd.DataFrame, history: pd.DataFrame, comparison: Comparison)
         "pareto": lambda: plots.pareto(front(runs, metrics=(metric, "rate/total")).table, x="rate/total", y=metric),
     }
     if "T" in comparison.axes:
-        drawings |= {f"{name}-by-T": partial(_by_steps, runs, cost) for name, cost in BY_T.items() if cost in runs}
+        drawings |= {
+            f"{name}-by-T": partial(_by_steps, runs, cost) for name, cost in COSTS_BY_T.items() if cost in runs
+        }
     for axis in comparison.axes:
         drawings[f"response-{axis}"] = partial(_response, runs, axis, metric)
     for rows, cols in combinations(comparison.axes, 2):

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.lookup import is_share, known_metric
-from analysis.profiles import accuracy_by_steps, by_setting, layer_rates, learning_curves
+from analysis.profiles import COSTS_BY_T, accuracy_by_steps, by_setting, layer_rates, learning_curves
 from analysis.statistics import mean_intervals
 from analysis.tables import Comparison
 from analysis.tables.marginal_means import marginal
@@ -23,7 +23,6 @@ MOST_AXES = 6  # axes of which each pair has a heat map
 CURVES = ("val/top1", "test/top1", "train/loss", "val/loss", "test/loss", "rate/total")
 COSTS = ("synops", "energy_nj", "rate", "peak_mib", "epoch_s")  # columns of a comparison
 
-BY_T = ("mem/peak_mib", "mem/peak_rss_mib", "time/epoch_s")  # metrics that can grow with the time steps
 
 Chart = dict[str, Any]
 
@@ -79,7 +78,7 @@ def _steps(runs: pd.DataFrame) -> Chart:
 
 def _growth(runs: pd.DataFrame) -> Chart:
     """Costs by the number of time steps in training, a line for each combination of the other settings."""
-    return {name: chart for name in BY_T if (chart := _optional(lambda r, n=name: _grown(r, n), runs))}
+    return {name: chart for name in COSTS_BY_T.values() if (chart := _optional(lambda r, n=name: _grown(r, n), runs))}
 
 
 def _grown(runs: pd.DataFrame, metric: str) -> Chart:

@@ -40,7 +40,6 @@ def replays_truly(
         generator.set_state(state)
     work()
     apart, far = _distance(replayed, parameters), _distance(parameters, before[: len(parameters)])
-    print("RATIO", apart / far if far else None)
     return apart <= TOLERANCE * far or not math.isfinite(far)  # a training that is lost is found elsewhere
 
 

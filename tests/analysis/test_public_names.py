@@ -48,7 +48,7 @@ OF_MODULES = {
         "pareto",
     ),
     "load": ("COLUMNS", "HISTORY_COLUMNS", "MISSING", "frame", "history", "parent", "plan", "runs", "typed"),
-    "profiles": ("PROFILE_COLUMNS", "accuracy_by_steps", "by_setting", "layer_rates", "learning_curves"),
+    "profiles": ("COSTS_BY_T", "PROFILE_COLUMNS", "accuracy_by_steps", "by_setting", "layer_rates", "learning_curves"),
     "render": ("csv", "document_of", "html", "json", "latex", "markdown", "text"),
     "search": ("Difference", "differences", "find", "search"),
     "statistics": (
