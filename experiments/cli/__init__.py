@@ -69,8 +69,13 @@ def main() -> int:
     warnings.formatwarning = _note
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # without a HOME to write to it warns of a slower start
     prepare(sys.stdout, sys.stderr)
-    with redirect_stdout(Screen(sys.stdout)), redirect_stderr(Screen(sys.stderr)):
-        return _main()
+    screens = [Screen(stream) for stream in (sys.stdout, sys.stderr)]
+    with redirect_stdout(screens[0]), redirect_stderr(screens[1]):
+        try:
+            return _main()
+        finally:
+            for screen in screens:
+                screen.finish()
 
 
 def _main() -> int:

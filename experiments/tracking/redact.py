@@ -10,8 +10,9 @@ import json
 import mmap
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import quote, urlsplit
@@ -20,6 +21,7 @@ SHORTEST = 6  # characters of a secret; shorter values also occur in ordinary te
 
 _SECRET_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|API_?KEY|ACCESS_KEY|PRIVATE_KEY", re.IGNORECASE)
 _LONG_LINE = 16  # characters of a line of a secret of several lines
+_MOST_KEPT = 8192  # characters of a line, until it ends
 _IN_ADDRESS = re.compile(r"(?<=://)[^/@\s]+:[^/@\s]+(?=@)")  # user:password
 
 
@@ -56,6 +58,9 @@ def holds_secret(file: Path) -> bool:
 class Screen:
     """A stream that replaces secrets in what is written to it; in everything else it is the stream within.
 
+    What a thread writes is kept until the end of a line, or a flush: `print` writes that end by itself, and another
+    thread could write before it.
+
     Args:
         stream: where the text goes.
     """
@@ -63,17 +68,31 @@ class Screen:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._redact = redactor()
+        self._begun: dict[int, str] = {}  # by thread, what has no end yet
 
     def write(self, text: str) -> int:
-        """Write `text` without its secrets; those that are cut across two calls are not seen."""
-        with _closed_terminal_ignored():
-            self._stream.write(self._redact(text))
+        """Write `text` without its secrets; those that are cut where it was shown are not seen."""
+        thread = threading.get_ident()
+        begun = self._begun.pop(thread, "") + text
+        if text.endswith("\n") or "\r" in text or len(begun) > _MOST_KEPT:
+            self._pass_on(begun)
+        else:
+            self._begun[thread] = begun
         return len(text)
 
     def flush(self) -> None:
-        """Show what was written."""
+        """Show what this thread wrote."""
+        if begun := self._begun.pop(threading.get_ident(), ""):
+            self._pass_on(begun)
         with _closed_terminal_ignored():
             self._stream.flush()
+
+    def finish(self) -> None:
+        """Write what all threads have begun: there will be no more."""
+        while self._begun:
+            _, begun = self._begun.popitem()
+            with suppress(BrokenPipeError):  # `| head` has read enough
+                self._pass_on(begun)
 
     def writelines(self, lines: Iterator[str]) -> None:
         """Write every line."""
@@ -82,6 +101,10 @@ class Screen:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+    def _pass_on(self, text: str) -> None:
+        with _closed_terminal_ignored():
+            self._stream.write(self._redact(text))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import json
 import sys
 from io import StringIO
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from rich.console import Console
@@ -182,3 +183,40 @@ def test_secrets_are_found_as_they_are_quoted(secret: str, monkeypatch: pytest.M
     inner = StringIO()
     print(json.dumps({"key": secret}), secret, file=Screen(inner))  # type: ignore[arg-type]
     assert inner.getvalue() == '{"key": "***"} ***\n'
+
+
+def test_lines_of_threads_stay_whole() -> None:
+    """`print` writes "opened" and the end of its line apart; a line of another thread between them spoils neither."""
+    inner = StringIO()
+    screen = Screen(inner)  # type: ignore[arg-type]
+
+    def other() -> None:
+        screen.write("note: a line\n")
+        screen.write("an")
+        screen.write("other")
+
+    screen.write("opened")
+    thread = Thread(target=other)
+    thread.start()
+    thread.join()
+    assert inner.getvalue() == "note: a line\n"
+    screen.write("\n")
+    assert inner.getvalue() == "note: a line\nopened\n"
+    screen.write("proceed? ")
+    screen.flush()
+    assert inner.getvalue() == "note: a line\nopened\nproceed? "
+    screen.finish()
+    assert inner.getvalue() == "note: a line\nopened\nproceed? another"
+
+
+def test_secrets_are_found_that_a_line_is_written_in_parts_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_SECRET", "key-of-the-lab")
+    inner = StringIO()
+    print("key-of", "the-lab", sep="-", file=Screen(inner))  # type: ignore[arg-type]
+    assert inner.getvalue() == "***\n"
+
+
+def test_a_long_line_is_not_kept_until_its_end() -> None:
+    inner = StringIO()
+    Screen(inner).write("x" * 10_000)  # type: ignore[arg-type]
+    assert len(inner.getvalue()) == 10_000
