@@ -53,6 +53,7 @@ def test_every_line_has_a_study_for_every_data_set() -> None:
         "digits_dvs-small",
         "digits_dvs-rule",
         "digits_dvs-rule-lr",
+        "fashion_mnist-r400-settings",
     }
     expected |= {"paper-main-table", "quickstart"}
     assert set(FILES) == expected
