@@ -54,9 +54,8 @@ def _drawings(runs: pd.DataFrame, history: pd.DataFrame, comparison: Comparison)
         "pareto": lambda: plots.pareto(front(runs, metrics=(metric, "rate/total")).table, x="rate/total", y=metric),
     }
     if "T" in comparison.axes:
-        drawings |= {
-            f"{name}-by-T": partial(_by_steps, runs, cost) for name, cost in COSTS_BY_T.items() if cost in runs
-        }
+        by_steps = {"metric": metric, **COSTS_BY_T}
+        drawings |= {f"{name}-by-T": partial(_by_steps, runs, one) for name, one in by_steps.items() if one in runs}
     for axis in comparison.axes:
         drawings[f"response-{axis}"] = partial(_response, runs, axis, metric)
     for rows, cols in combinations(comparison.axes, 2):

@@ -43,7 +43,7 @@ def charts(runs: pd.DataFrame, history: pd.DataFrame, comparison: Comparison) ->
         "maps": [_map(runs, *pair, metric) for pair in combinations(axes[:MOST_AXES], 2)],
         "layers": _optional(_layers, runs),
         "steps": _optional(_steps, runs),
-        "growth": _growth(runs),
+        "growth": _growth(runs, metric),
         "fronts": _fronts(comparison),
         "parallel": _parallel(comparison),
     }
@@ -76,13 +76,14 @@ def _steps(runs: pd.DataFrame) -> Chart:
     return _profile(accuracy_by_steps(runs), "time steps of the evaluation", "test/top1", share=True)
 
 
-def _growth(runs: pd.DataFrame) -> Chart:
-    """Costs by the number of time steps in training, a line for each combination of the other settings."""
-    return {name: chart for name in COSTS_BY_T.values() if (chart := _optional(lambda r, n=name: _grown(r, n), runs))}
+def _growth(runs: pd.DataFrame, metric: str) -> Chart:
+    """The metric and the costs by the number of time steps in training, a line for each combination of other settings."""
+    names = dict.fromkeys((metric, *COSTS_BY_T.values()))
+    return {name: chart for name in names if (chart := _optional(lambda r, n=name: _grown(r, n), runs))}
 
 
 def _grown(runs: pd.DataFrame, metric: str) -> Chart:
-    return _profile(by_setting(runs, metric=metric), "T", _with_unit(metric), share=False)
+    return _profile(by_setting(runs, metric=metric), "T", _with_unit(metric), share=is_share(metric))
 
 
 def _profile(profile: pd.DataFrame, x_label: str, y_label: str, *, share: bool) -> Chart:

@@ -62,13 +62,13 @@
   figure("layers", [], (host, title) =>
     drawProfile(host, charts.layers, { labels, looks, names, baseline, title, zero: true, dots: true, tick, place }));
   figure("steps", [], (host, title) => drawProfile(host, charts.steps, { labels, looks, names, baseline, title, dots: true }));
-  figure("growth", [{ label: "Cost", options: named(charts.growth) }], (host, title, cost) => {
-    const lines = charts.growth[cost].series.map(({ variant }) => variant);  // not variants, but what they share
+  figure("growth", [{ label: "Metric", options: named(charts.growth) }], (host, title, name) => {
+    const lines = charts.growth[name].series.map(({ variant }) => variant);  // not variants, but what they share
     const texts = new Map(lines.map((line) => [line, line]));
     const own = new Map(lines.slice(0, COLOURS).map((line, look) => [line, look]));
-    drawProfile(host, charts.growth[cost], { labels: texts, looks: own, names: texts, title, dots: true });
+    drawProfile(host, charts.growth[name], { labels: texts, looks: own, names: texts, title, dots: true });
   });
-  figure("fronts", [{ label: "Cost", options: named(charts.fronts) }], (host, title, cost) =>
+  figure("fronts", [{ label: "Metric", options: named(charts.fronts) }], (host, title, cost) =>
     drawFront(host, charts.fronts[cost], { labels, looks, names, metric, title }));
   figure("parallel", [], (host, title) => drawParallel(host, charts.parallel, { labels, looks, metric, title }));
 

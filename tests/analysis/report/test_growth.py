@@ -1,4 +1,4 @@
-"""The report's figure of costs by the number of time steps, in a real browser."""
+"""The report's figure of the metric and the costs by the number of time steps, in a real browser."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +34,8 @@ def runs(make_runs: MakeRuns) -> pd.DataFrame:
 
 def test_the_chart_has_a_line_per_rule(runs: pd.DataFrame) -> None:
     found = charts(runs, NO_HISTORY, tables.compare(runs))["growth"]
-    assert list(found) == ["mem/peak_rss_mib"]
+    assert list(found) == ["test/top1", "mem/peak_rss_mib"]
+    assert [one["mean"] for one in found["test/top1"]["series"]] == [pytest.approx([0.85] * 3)] * 2
     chart = found["mem/peak_rss_mib"]
     assert (chart["xLabel"], chart["yLabel"]) == ("T", "mem/peak_rss_mib, MiB")
     assert [(one["variant"], one["x"], one["mean"]) for one in chart["series"]] == [
@@ -60,6 +61,8 @@ def browser(runs: pd.DataFrame, tmp_path: Path) -> Iterator[Any]:
 def test_the_page_draws_both_lines_with_a_legend_and_values(browser: Any) -> None:
     assert [entry for entry in browser.get_log("browser") if entry["level"] != "INFO"] == []
     texts = "return [...document.querySelectorAll('#growth svg text')].map(one => one.textContent)"
+    assert {"4", "8", "16", "T", "test/top1"} <= set(browser.execute_script(texts))
+    browser.find_element("css selector", "#growth select option[value='mem/peak_rss_mib']").click()
     assert {"4", "8", "16", "T", "mem/peak_rss_mib, MiB"} <= set(browser.execute_script(texts))
     assert browser.execute_script("return document.querySelectorAll('#growth .series').length") == 2
     assert "rule.name=bptt" in browser.find_element("css selector", "#growth").text
