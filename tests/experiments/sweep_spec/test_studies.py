@@ -54,6 +54,7 @@ def test_every_line_has_a_study_for_every_data_set() -> None:
         "digits_dvs-rule",
         "digits_dvs-rule-lr",
         "fashion_mnist-r400-settings",
+        "fashion_mnist-rule-lr",
     }
     expected |= {"paper-main-table", "quickstart"}
     assert set(FILES) == expected
