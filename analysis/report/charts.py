@@ -77,7 +77,7 @@ def _steps(runs: pd.DataFrame) -> Chart:
 
 
 def _growth(runs: pd.DataFrame, metric: str) -> Chart:
-    """The metric and the costs by the number of time steps in training, a line for each combination of other settings."""
+    """The metric and the costs by the number of time steps in training, a line per combination of other settings."""
     names = dict.fromkeys((metric, *COSTS_BY_T.values()))
     return {name: chart for name in names if (chart := _optional(lambda r, n=name: _grown(r, n), runs))}
 
