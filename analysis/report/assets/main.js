@@ -68,7 +68,7 @@
     const own = new Map(lines.slice(0, COLOURS).map((line, look) => [line, look]));
     drawProfile(host, charts.growth[name], { labels: texts, looks: own, names: texts, title, dots: true });
   });
-  figure("fronts", [{ label: "Metric", options: named(charts.fronts) }], (host, title, cost) =>
+  figure("fronts", [{ label: "Cost", options: named(charts.fronts) }], (host, title, cost) =>
     drawFront(host, charts.fronts[cost], { labels, looks, names, metric, title }));
   figure("parallel", [], (host, title) => drawParallel(host, charts.parallel, { labels, looks, metric, title }));
 
